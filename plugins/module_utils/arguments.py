@@ -1,0 +1,91 @@
+# Copyright (c) 2026, the comfyops.fleet contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The options that the modules share, and the context that they make."""
+
+from __future__ import annotations
+
+import pathlib
+import typing as t
+
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.context import Context, Settings
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.facts import gather
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import Layout
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import read_lock
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.matching import choose_target
+
+ROOT: dict[str, t.Any] = {
+    "root": {"type": "path", "required": True},
+    "shared_root": {"type": "path"},
+    "models_dir": {"type": "path"},
+    "cache_dir": {"type": "path"},
+    "lock_timeout": {"type": "float", "default": 120.0},
+}
+LOCK: dict[str, t.Any] = {
+    "lock": {"type": "dict", "required": True},
+    "target": {"type": "str"},
+    **ROOT,
+}
+OFFLINE: dict[str, t.Any] = {"offline": {"type": "bool", "default": False}}
+VERIFY: dict[str, t.Any] = {"verify": {"type": "str", "default": "stat", "choices": ["stat", "deep"]}}
+GIT: dict[str, t.Any] = {"git_mirrors": {"type": "dict", "default": {}}}
+PYTHON: dict[str, t.Any] = {
+    "python": {"type": "str"},
+    "python_indexes": {"type": "dict", "default": {}},
+    "wheels_dir": {"type": "path"},
+    "uv": {"type": "path"},
+}
+MODELS: dict[str, t.Any] = {
+    "skip_models": {"type": "bool", "default": False},
+    "model_mirrors": {"type": "list", "elements": "str", "default": []},
+    "hf_endpoint": {"type": "str"},
+    "civitai_endpoint": {"type": "str"},
+    "credentials": {"type": "dict", "default": {}, "no_log": True},
+    "allow_http": {"type": "bool", "default": False},
+}
+
+
+def layout_from(params: dict[str, t.Any]) -> Layout:
+    """The host's directory tree."""
+    return Layout(
+        root=pathlib.Path(params["root"]),
+        shared_root=_path(params.get("shared_root")),
+        models_dir=_path(params.get("models_dir")),
+        cache_dir=_path(params.get("cache_dir")),
+    )
+
+
+def context_from(params: dict[str, t.Any]) -> Context:
+    """The context that a module's options say; options that it does not have keep their defaults.
+
+    Raises FleetError for a lock that is none, and for a host that fits no target of it or several.
+    """
+    lock = read_lock(params["lock"])
+    return Context(
+        lock=lock,
+        target=choose_target(lock.targets, gather(), params.get("target")),
+        layout=layout_from(params),
+        settings=_settings(params),
+    )
+
+
+def _settings(params: dict[str, t.Any]) -> Settings:
+    return Settings(
+        offline=bool(params.get("offline")),
+        deep=params.get("verify") == "deep",
+        skip_models=bool(params.get("skip_models")),
+        git_mirrors=params.get("git_mirrors") or {},
+        python=params.get("python"),
+        python_indexes=params.get("python_indexes") or {},
+        wheels_dir=_path(params.get("wheels_dir")),
+        uv=_path(params.get("uv")),
+        model_mirrors=tuple(params.get("model_mirrors") or ()),
+        hf_endpoint=params.get("hf_endpoint"),
+        civitai_endpoint=params.get("civitai_endpoint"),
+        credentials=params.get("credentials") or {},
+        allow_http=bool(params.get("allow_http")),
+    )
+
+
+def _path(value: str | None) -> pathlib.Path | None:
+    return pathlib.Path(value) if value else None

@@ -1,0 +1,82 @@
+# Copyright (c) 2026, the comfyops.fleet contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How every module ends: look, and unless it is only asked to look, take the host's lock, look again, apply, look again.
+
+Check mode is a plan that is not applied, diff mode a plan that is shown, and ``changed`` says that the plan had changes.
+"""
+
+from __future__ import annotations
+
+import collections.abc as c
+import traceback
+import typing as t
+
+from ansible_collections.comfyops.fleet.plugins.module_utils.change import Plan, diff
+from ansible_collections.comfyops.fleet.plugins.module_utils.errors import Failures, FleetError, raise_all
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.converge_lock import ConvergeLock
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import Layout
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import shortages, unwritable
+
+if t.TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
+
+Look = c.Callable[[], Plan]
+Apply = c.Callable[[Plan], None]
+
+
+def converge(module: AnsibleModule, layout: Layout, look: Look, apply: Apply, **result: t.Any) -> t.NoReturn:
+    """Bring the host to where ``look`` finds nothing to do, and end the module with what was done.
+
+    result: further values to return. A FleetError of look or apply fails the module with its text.
+    """
+    try:
+        plan = _converged(module, layout, look, apply)
+    except FleetError as error:
+        fail(module, error, **result)
+    module.exit_json(**_outcome(plan, bool(module._diff)), **result)
+
+
+def fail(module: AnsibleModule, error: FleetError, **result: t.Any) -> t.NoReturn:
+    """End the module with a fault; ``failures`` lists each one of a batch."""
+    faults = error.faults if isinstance(error, Failures) else [error]
+    failures = [{"where": fault.where, "what": fault.what, "remedy": fault.remedy} for fault in faults]
+    detail = "".join(traceback.format_exception(error))
+    module.fail_json(msg=str(error), failures=failures, exception=detail, **result)
+
+
+def obstacles(layout: Layout, plan: Plan) -> list[FleetError]:
+    """All that stands in a plan's way: its own obstacles, too little room, a root that can not be written."""
+    if not plan.changes:
+        return list(plan.obstacles)
+    return [*plan.obstacles, *unwritable(layout.root), *shortages(plan.needs)]
+
+
+def _converged(module: AnsibleModule, layout: Layout, look: Look, apply: Apply) -> Plan:
+    plan = look()
+    raise_all(obstacles(layout, plan))
+    if module.check_mode or not plan.changes:
+        return plan
+    with ConvergeLock(layout.state, str(module._name), float(module.params["lock_timeout"])):
+        plan = look()
+        raise_all(obstacles(layout, plan))
+        apply(plan)
+        left = look()
+    if left.changes:
+        names = ", ".join(f"{change.action} {change.name}" for change in left.changes[:5])
+        raise FleetError(
+            f"after the converge there is still something to do: {names}",
+            remedy="Something else writes to this host at the same time, or its file system does not keep what it is given",
+        )
+    return plan
+
+
+def _outcome(plan: Plan, with_diff: bool) -> dict[str, t.Any]:
+    outcome: dict[str, t.Any] = {
+        "changed": bool(plan.changes),
+        "actions": [change.result() for change in plan.changes],
+        "notes": list(plan.notes),
+    }
+    if with_diff and plan.changes:
+        outcome["diff"] = diff(plan.changes)
+    return outcome

@@ -1,0 +1,62 @@
+# Copyright (c) 2026, the comfyops.fleet contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a part is to make of a host: the lock's target, where it goes, and how it may get there."""
+
+from __future__ import annotations
+
+import collections.abc as c
+import dataclasses
+import functools
+import pathlib
+
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import Layout
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.digest import build_name, environment_name
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import Lock, Target
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How a host is looked at and converged; the variables of the same names, with ``comfy_`` before them.
+
+    wheels_dir and uv are paths on the host (the control node copies what they name). credentials: host name to token.
+    """
+
+    offline: bool = False
+    deep: bool = False
+    skip_models: bool = False
+    git_mirrors: c.Mapping[str, str] = dataclasses.field(default_factory=dict)
+    python: str | None = None
+    python_indexes: c.Mapping[str, str] = dataclasses.field(default_factory=dict)
+    wheels_dir: pathlib.Path | None = None
+    uv: pathlib.Path | None = None
+    model_mirrors: tuple[str, ...] = ()
+    hf_endpoint: str | None = None
+    civitai_endpoint: str | None = None
+    credentials: c.Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False)
+    allow_http: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Context:
+    """One host, one lock, one target."""
+
+    lock: Lock
+    target: Target
+    layout: Layout
+    settings: Settings
+
+    @functools.cached_property
+    def build_name(self) -> str:
+        """``<version id>-<digest>``."""
+        return build_name(self.lock, self.target)
+
+    @functools.cached_property
+    def home(self) -> pathlib.Path:
+        """COMFY_HOME: the build's directory."""
+        return self.layout.builds / self.build_name
+
+    @functools.cached_property
+    def environment(self) -> pathlib.Path:
+        """The environment of the target's packages."""
+        return self.layout.envs / environment_name(self.target)

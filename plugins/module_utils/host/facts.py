@@ -1,0 +1,91 @@
+# Copyright (c) 2026, the comfyops.fleet contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a host is: machine, C library, accelerator, Pythons."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+import platform
+import re
+import shutil
+import subprocess
+
+_NVIDIA = pathlib.Path("/proc/driver/nvidia")
+_ROCM = pathlib.Path("/dev/kfd")
+# Where interpreters are that are not on PATH; uv's own are below its data directory.
+_PYTHON_DIRECTORIES = ("/usr/bin", "/usr/local/bin", "/opt/python/bin", "~/.local/bin")
+_PYTHON_GLOBS = ("~/.pyenv/versions/{version}*/bin", "~/.local/share/uv/python/cpython-{version}*/bin")
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """A host as targets are matched by it. glibc: ``(2, 36)``, or None where the C library is another."""
+
+    machine: str
+    glibc: tuple[int, int] | None
+    accelerator: str
+    gpus: tuple[str, ...]
+    hostname: str
+
+
+def gather() -> Facts:
+    """Look at this host; reads a few files, runs nothing."""
+    name, version = platform.libc_ver()
+    numbers = re.match(r"(\d+)\.(\d+)", version) if name == "glibc" else None
+    return Facts(
+        machine=platform.machine(),
+        glibc=(int(numbers[1]), int(numbers[2])) if numbers else None,
+        accelerator=_accelerator(),
+        gpus=_gpus(),
+        hostname=platform.node(),
+    )
+
+
+def _accelerator() -> str:
+    if (_NVIDIA / "version").exists():
+        return "cuda"
+    return "rocm" if _ROCM.exists() else "cpu"
+
+
+def _gpus() -> tuple[str, ...]:
+    names = []
+    for information in sorted(_NVIDIA.glob("gpus/*/information")):
+        model = re.search(r"^Model:\s*(.+?)\s*$", information.read_text("utf-8", "replace"), re.MULTILINE)
+        names.append(model[1] if model else "NVIDIA GPU")
+    return tuple(names)
+
+
+def find_python(version: str, preferred: str | None = None) -> pathlib.Path | None:
+    """An interpreter of ``version`` (``3.11`` or ``3.11.9``) on this host, or None.
+
+    preferred: a path or name that is tried first. Each candidate is run, because shims of version managers can be
+    there and not work.
+    """
+    minor = ".".join(version.split(".")[:2])
+    names = [preferred] if preferred else []
+    names += [f"{directory}/python{minor}" for directory in _PYTHON_DIRECTORIES]
+    names += [f"python{minor}", "python3"]
+    for pattern in _PYTHON_GLOBS:
+        expanded = pathlib.Path(pattern.format(version=minor)).expanduser()
+        names += [str(path / f"python{minor}") for path in sorted(pathlib.Path("/").glob(str(expanded)[1:]))]
+    for name in dict.fromkeys(names):
+        found = shutil.which(os.path.expanduser(name))
+        if found and _version_fits(_python_version(found), version):
+            return pathlib.Path(found)
+    return None
+
+
+def _python_version(path: str) -> str | None:
+    command = [path, "-I", "-c", "import platform; print(platform.python_version())"]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=20, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.decode().strip() if done.returncode == 0 else None
+
+
+def _version_fits(found: str | None, wanted: str) -> bool:
+    return found is not None and (found == wanted or found.startswith(f"{wanted}."))

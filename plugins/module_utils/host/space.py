@@ -1,0 +1,74 @@
+# Copyright (c) 2026, the comfyops.fleet contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Room on a host's file systems, known before the first byte is written."""
+
+from __future__ import annotations
+
+import collections.abc as c
+import os
+import pathlib
+
+from ansible_collections.comfyops.fleet.plugins.module_utils.change import Need
+from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
+
+# What every file system keeps free beside the plan: receipts, logs, directory entries.
+RESERVE = 32 * 1024 * 1024
+
+
+def nearest_existing(path: pathlib.Path) -> pathlib.Path:
+    """The path itself or its nearest parent that exists."""
+    for candidate in (path, *path.parents):
+        if candidate.exists():
+            return candidate
+    return pathlib.Path("/")
+
+
+def shortages(needs: c.Iterable[Need]) -> list[FleetError]:
+    """One fault for each file system that has less room than ``needs`` take together there."""
+    wanted: dict[int, int] = {}
+    places: dict[int, pathlib.Path] = {}
+    for need in needs:
+        place = nearest_existing(need.directory)
+        device = place.stat().st_dev
+        wanted[device] = wanted.get(device, 0) + need.size
+        places.setdefault(device, place)
+    return [fault for device, size in wanted.items() if size for fault in _shortage(places[device], size)]
+
+
+def _shortage(place: pathlib.Path, size: int) -> list[FleetError]:
+    status = os.statvfs(place)
+    free = status.f_bavail * status.f_frsize
+    if free >= size + RESERVE:
+        return []
+    return [
+        FleetError(
+            f"{human(size + RESERVE)} are needed and {human(free)} are free",
+            where=str(place),
+            remedy="Free some room, or put comfy_root, comfy_models_dir or comfy_cache_dir on a larger file system",
+        )
+    ]
+
+
+def human(size: float) -> str:
+    """A number of bytes as people read it: ``1.5 GB`` (decimal units, as disks are sold)."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(size) < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
+def unwritable(root: pathlib.Path) -> list[FleetError]:
+    """A fault when this user can not write below ``root``, with the two ways out."""
+    place = nearest_existing(root)
+    if place.is_dir() and os.access(place, os.W_OK | os.X_OK):
+        return []
+    return [
+        FleetError(
+            f"user id {os.geteuid()} may not write here",
+            where=str(place),
+            remedy=f"Either give {root} to that user (once, as root: install -d -o USER {root}), or set comfy_root to a "
+            "directory of its own; become is yours to set in the inventory",
+        )
+    ]

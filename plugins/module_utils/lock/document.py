@@ -1,0 +1,206 @@
+# Copyright (c) 2026, the comfyops.fleet contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lock as data types: what ``versions/<id>.lock.json`` says, read strictly.
+
+The file's form is ``plugins/schemas/lock.schema.json``. Everything on a host is planned from these types alone.
+"""
+
+from __future__ import annotations
+
+import collections.abc as c
+import dataclasses
+import json
+import re
+import typing as t
+
+from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
+
+LOCK_VERSION = 1
+COMMIT = re.compile(r"[0-9a-f]{40}")
+SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Submodule:
+    """A submodule of a checkout at its commit; ``path`` is relative to the checkout."""
+
+    path: str
+    repo: str
+    commit: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkout:
+    """A git repository at a full commit: ComfyUI itself or a custom node.
+
+    ``directory`` is the node's folder below ``custom_nodes``, and empty for the core.
+    ``writable`` are paths inside it that live in ``data/`` and outlive the build.
+    """
+
+    name: str
+    directory: str
+    repo: str
+    ref: str | None
+    commit: str
+    submodules: tuple[Submodule, ...] = ()
+    writable: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Package:
+    """One Python distribution of a target: exactly one file. ``index`` names where it comes from, or ``url`` says so."""
+
+    name: str
+    version: str
+    file: str
+    sha256: str
+    size: int | None
+    source: str
+    index: str | None
+    url: str | None
+    required_by: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """A kind of host: its interpreter (``3.11`` or ``3.11.9``), platform (uv's name), accelerator, and packages.
+
+    ``indexes`` are the package indexes by name with their own URLs (None: the index tool's default).
+    """
+
+    name: str
+    python: str
+    platform: str
+    accelerator: str | None
+    match: c.Mapping[str, t.Any]
+    indexes: c.Mapping[str, str | None]
+    packages: tuple[Package, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Requirements:
+    """The requirement lines of one owner (``core``, ``node:<directory>``, ``spec``) that the packages satisfy."""
+
+    owner: str
+    file: str | None
+    lines: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """A model file: immutable URL, sha256 and size in bytes, and its paths (``$MODELS_DIR/...`` or ``$COMFY_HOME/...``)."""
+
+    name: str
+    source: str
+    url: str
+    sha256: str
+    size: int | None
+    paths: tuple[str, ...]
+    optional: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Lock:
+    """A whole lock. ``spec`` is the normalized spec that it was made of."""
+
+    version_id: str
+    spec: c.Mapping[str, t.Any]
+    core: Checkout
+    nodes: tuple[Checkout, ...]
+    targets: c.Mapping[str, Target]
+    requirements: tuple[Requirements, ...]
+    models: tuple[Model, ...]
+
+
+def canonical(document: c.Mapping[str, t.Any]) -> str:
+    """The one text of a lock: sorted keys, two spaces, ``\\n`` at the end."""
+    return json.dumps(document, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def read_lock(document: c.Mapping[str, t.Any], where: str = "lock") -> Lock:
+    """The lock that ``document`` (parsed JSON) says.
+
+    Raises FleetError when it is of another lock version or not of a lock's form.
+    """
+    found = document.get("lock_version")
+    if found != LOCK_VERSION:
+        raise FleetError(
+            f"lock version {found} is not {LOCK_VERSION}",
+            where=where,
+            remedy="Use the collection's version that made it, or make it again with lock.yml",
+        )
+    try:
+        return Lock(
+            version_id=document["spec"]["version_id"],
+            spec=document["spec"],
+            core=_checkout({"name": "ComfyUI", "directory": "", **document["core"]}),
+            nodes=tuple(_checkout(node) for node in document["nodes"]),
+            targets={name: _target(name, target) for name, target in document["targets"].items()},
+            requirements=tuple(
+                Requirements(entry["owner"], entry["file"], tuple(entry["lines"])) for entry in document["requirements"]
+            ),
+            models=tuple(_model(model) for model in document["models"]),
+        )
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise FleetError(
+            f"is not a lock ({type(error).__name__}: {error})", where=where, remedy="Make it again with lock.yml"
+        ) from error
+
+
+def _checkout(entry: c.Mapping[str, t.Any]) -> Checkout:
+    return Checkout(
+        name=entry["name"],
+        directory=entry["directory"],
+        repo=entry["repo"],
+        ref=entry["ref"],
+        commit=_matching(COMMIT, entry["commit"]),
+        submodules=tuple(
+            Submodule(each["path"], each["repo"], _matching(COMMIT, each["commit"])) for each in entry["submodules"]
+        ),
+        writable=tuple(entry.get("writable", ())),
+    )
+
+
+def _target(name: str, entry: c.Mapping[str, t.Any]) -> Target:
+    return Target(
+        name=name,
+        python=entry["python"],
+        platform=entry["platform"],
+        accelerator=entry["accelerator"],
+        match=entry["match"],
+        indexes=entry["indexes"],
+        packages=tuple(_package(package) for package in entry["packages"]),
+    )
+
+
+def _package(entry: c.Mapping[str, t.Any]) -> Package:
+    return Package(
+        name=entry["name"],
+        version=entry["version"],
+        file=entry["file"],
+        sha256=_matching(SHA256, entry["sha256"]),
+        size=entry["size"],
+        source=entry["source"],
+        index=entry["index"],
+        url=entry["url"],
+        required_by=tuple(entry["required_by"]),
+    )
+
+
+def _model(entry: c.Mapping[str, t.Any]) -> Model:
+    return Model(
+        name=entry["name"],
+        source=entry["source"],
+        url=entry["url"],
+        sha256=_matching(SHA256, entry["sha256"]),
+        size=entry["size"],
+        paths=tuple(entry["paths"]),
+        optional=entry["optional"],
+    )
+
+
+def _matching(pattern: re.Pattern[str], value: str) -> str:
+    if not pattern.fullmatch(value):
+        raise ValueError(f"{value!r} is not {pattern.pattern}")
+    return value
