@@ -49,21 +49,21 @@ def run(
     argv: c.Sequence[str],
     *,
     cwd: pathlib.Path | None = None,
-    environment: c.Mapping[str, str] | None = None,
+    environment: c.Mapping[str, str | None] | None = None,
     timeout: float = 3600,
     stdin: bytes | None = None,
     check: bool = True,
 ) -> Completed:
     """Run ``argv`` and wait for it.
 
-    environment: added to a copy of this process's. timeout: seconds. Raises ProcessFailed when ``check`` and the exit
+    environment: added to a copy of this process's; None takes a variable out. timeout: seconds. Raises ProcessFailed when ``check`` and the exit
     status is not 0, FleetError when the program is not there or ran out of time.
     """
     try:
         process = subprocess.Popen(
             argv,
             cwd=cwd,
-            env={**os.environ, "LC_ALL": "C.UTF-8", **(environment or {})},
+            env=_environment(environment or {}),
             stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -83,6 +83,11 @@ def run(
     if check and completed.returncode != 0:
         raise ProcessFailed(argv, completed)
     return completed
+
+
+def _environment(changes: c.Mapping[str, str | None]) -> dict[str, str]:
+    merged = {**os.environ, "LC_ALL": "C.UTF-8", **changes}
+    return {name: value for name, value in merged.items() if value is not None}
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:
