@@ -15,7 +15,7 @@ import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
 
-PARTS = ("core", "nodes", "packages", "models", "current")
+PARTS = ("core", "nodes", "packages", "models", "current", "builds")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -89,7 +89,7 @@ class Requirements:
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """A model file: immutable URL, sha256 and size in bytes, and its paths (``$MODELS_DIR/...`` or ``$COMFY_HOME/...``)."""
+    """A model file: immutable URL, sha256, size in bytes, and its paths (``$MODELS_DIR/...`` or ``$COMFY_HOME/...``)."""
 
     name: str
     source: str
@@ -102,8 +102,9 @@ class Model:
 
 @dataclasses.dataclass(frozen=True)
 class Lock:
-    """A whole lock. ``spec`` is the normalized spec that it was made of."""
+    """A whole lock. ``spec`` is the normalized spec that it was made of, ``document`` the lock as it was read."""
 
+    document: c.Mapping[str, t.Any]
     version_id: str
     spec: c.Mapping[str, t.Any]
     core: Checkout
@@ -132,6 +133,7 @@ def read_lock(document: c.Mapping[str, t.Any], where: str = "lock") -> Lock:
         )
     try:
         return Lock(
+            document=document,
             version_id=document["spec"]["version_id"],
             spec=document["spec"],
             core=_checkout({"name": "ComfyUI", "directory": "", **document["core"]}),
