@@ -9,11 +9,10 @@ Check mode is a plan that is not applied, diff mode a plan that is shown, and ``
 from __future__ import annotations
 
 import collections.abc as c
-import traceback
 import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.change import Plan, diff
-from ansible_collections.comfyops.fleet.plugins.module_utils.errors import Failures, FleetError, raise_all
+from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, failures, raise_all
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.converge_lock import ConvergeLock
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import Layout
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import shortages, unwritable
@@ -39,10 +38,7 @@ def converge(module: AnsibleModule, layout: Layout, look: Look, apply: Apply, **
 
 def fail(module: AnsibleModule, error: FleetError, **result: t.Any) -> t.NoReturn:
     """End the module with a fault; ``failures`` lists each one of a batch."""
-    faults = error.faults if isinstance(error, Failures) else [error]
-    failures = [{"where": fault.where, "what": fault.what, "remedy": fault.remedy} for fault in faults]
-    detail = "".join(traceback.format_exception(error))
-    module.fail_json(msg=str(error), failures=failures, exception=detail, **result)
+    module.fail_json(msg=str(error), failures=failures(error), **result)
 
 
 def obstacles(layout: Layout, plan: Plan) -> list[FleetError]:

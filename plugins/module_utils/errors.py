@@ -34,8 +34,14 @@ class Failures(FleetError):
 
 
 def raise_all(faults: c.Sequence[FleetError]) -> None:
-    """Raise what was collected: one fault as itself, several as L(Failures), none not at all."""
+    """Raise what was collected: one fault as itself, several as Failures, none not at all."""
     if len(faults) == 1:
         raise faults[0]
     if faults:
         raise Failures(faults)
+
+
+def failures(error: FleetError) -> list[dict[str, str]]:
+    """The faults as modules return them in ``failures``: where, what and remedy of each."""
+    faults = error.faults if isinstance(error, Failures) else [error]
+    return [{"where": fault.where, "what": fault.what, "remedy": fault.remedy} for fault in faults]

@@ -9,13 +9,18 @@ import pathlib
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.builds.plan import CURRENT
 from ansible_collections.comfyops.fleet.plugins.module_utils.change import Plan
-from ansible_collections.comfyops.fleet.plugins.module_utils.current.serving import lock_record
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.serving import lock_record
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.atomic import remove_tree
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import Layout
+
+_REMOVED = ".removed."
 
 
 def apply(layout: Layout, plan: Plan) -> None:
     """Do the planned removals; each directory is renamed first, so that a killed run leaves no half one under its name."""
+    for directory in (layout.builds, layout.envs):
+        for leftover in directory.glob(f"{_REMOVED}*"):
+            remove_tree(leftover)
     for change in plan.changes:
         if change.name == CURRENT:
             layout.current.unlink()
@@ -24,8 +29,7 @@ def apply(layout: Layout, plan: Plan) -> None:
 
 
 def _remove(layout: Layout, directory: pathlib.Path) -> None:
-    doomed = directory.with_name(f".removed.{directory.name}")
-    remove_tree(doomed)
+    doomed = directory.with_name(f"{_REMOVED}{directory.name}")
     directory.rename(doomed)
     lock_record(layout, directory.name).unlink(missing_ok=True)
     remove_tree(doomed)

@@ -12,11 +12,11 @@ import pathlib
 import re
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.core.paths import ENVIRONMENT_LINK
-from ansible_collections.comfyops.fleet.plugins.module_utils.current.serving import serving_build
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.serving import serving_build
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import Layout
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.digest import DIGEST_LENGTH
 
-_BUILD = re.compile(rf"(?P<version>.+)-[0-9a-f]{{{DIGEST_LENGTH}}}")
+_BUILD = re.compile(rf"(?P<version>[^.].*)-[0-9a-f]{{{DIGEST_LENGTH}}}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,9 +29,8 @@ class State:
 
 def observe(layout: Layout) -> State:
     """List the builds; looks at links only."""
-    names = sorted(entry.name for entry in os.scandir(layout.builds) if _BUILD.fullmatch(entry.name)) if (
-        layout.builds.is_dir()
-    ) else []
+    entries = os.listdir(layout.builds) if layout.builds.is_dir() else []
+    names = sorted(name for name in entries if _BUILD.fullmatch(name))
     return State({name: _environment(layout.builds / name) for name in names}, serving_build(layout))
 
 

@@ -54,7 +54,7 @@ def apply_tree(
 ) -> None:
     """Do what was planned for the checkout at ``directory``; what is replaced goes below ``state/aside``.
 
-    left_out and foreign_below: as for L(check_out).
+    left_out and foreign_below: as for check_out.
     """
     mirror_of = mirrors_of(context)
     layout = context.layout

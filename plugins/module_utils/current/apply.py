@@ -12,7 +12,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.core import observe
 from ansible_collections.comfyops.fleet.plugins.module_utils.core import plan as core_plan
 from ansible_collections.comfyops.fleet.plugins.module_utils.current.carry import carry
 from ansible_collections.comfyops.fleet.plugins.module_utils.current.plan import LINK, SWITCH
-from ansible_collections.comfyops.fleet.plugins.module_utils.current.serving import (
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.serving import (
     lock_record,
     recorded_lock,
     serving_build,

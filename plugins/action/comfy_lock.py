@@ -1,0 +1,199 @@
+# Copyright (c) 2026, the comfyops.fleet contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""comfy_lock: make, check or load the lock of a version, on the control node."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import typing as t
+
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, failures
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.digest import build_name
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import canonical, read_lock
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import lock_file
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.git import Access
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.lock import Resolution, make_lock
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.models import ModelResolution
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.finding import SpecInvalid, VersionUnknown
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.load import load
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.spec import Spec
+
+if t.TYPE_CHECKING:
+    Result = dict[str, t.Any]
+
+ARGUMENTS: dict[str, t.Any] = {
+    "version": {"type": "str", "required": True},
+    "versions_dir": {"type": "path"},
+    "state": {"type": "str", "default": "present", "choices": ["present", "checked", "validated"]},
+    "stale": {"type": "str", "default": "renew", "choices": ["renew", "refuse"]},
+    "upgrade": {"type": "list", "elements": "str", "default": []},
+    "python": {"type": "str"},
+    "git_mirrors": {"type": "dict", "default": {}},
+    "python_indexes": {"type": "dict", "default": {}},
+    "hf_endpoint": {"type": "str"},
+    "civitai_endpoint": {"type": "str"},
+    "model_mirrors": {"type": "list", "elements": "str", "default": []},
+    "credentials": {"type": "dict", "default": {}, "no_log": True},
+    "allow_http": {"type": "bool", "default": False},
+}
+# The checkout's own specs: <collection>/versions beside plugins/.
+_SHIPPED = pathlib.Path(__file__).resolve().parents[2] / "versions"
+_TOKENS = {"huggingface.co": "HF_TOKEN", "civitai.com": "CIVITAI_TOKEN"}
+_ASK_PYTHON = "python3 -I -c 'import sys; print(\"%d.%d\" % sys.version_info[:2])'"
+display = Display()
+
+
+class ActionModule(ActionBase):
+    """Runs once in a play, where the hosts are; asks a host at most for its Python's version."""
+
+    _supports_check_mode = True
+    _supports_diff = True
+
+    def run(self, tmp: None = None, task_vars: Result | None = None) -> Result:
+        """Ansible's entry point. See the module's documentation for options and return values."""
+        result: Result = super().run(tmp, task_vars)
+        validated = ArgumentSpecValidator(ARGUMENTS).validate(self._task.args)
+        if validated.error_messages:
+            return {**result, "failed": True, "msg": "; ".join(validated.error_messages)}
+        try:
+            return {**result, **self._outcome(validated.validated_parameters, task_vars or {})}
+        except (SpecInvalid, VersionUnknown) as error:
+            return {**result, "failed": True, "msg": str(error)}
+        except FleetError as error:
+            return {**result, "failed": True, "msg": str(error), "failures": failures(error)}
+
+    def _outcome(self, options: Result, task_vars: Result) -> Result:
+        directory = _versions_directory(options["versions_dir"])
+        spec = load(directory, options["version"])
+        warnings = [str(finding) for finding in spec.warnings]
+        if options["state"] == "validated":
+            return {"changed": False, "version_id": spec.version_id, "path": str(spec.path), "warnings": warnings}
+        path = lock_file.lock_path(directory, spec.version_id)
+        before = lock_file.read(path)
+        after, actions = self._lock(options, task_vars, spec, path, before)
+        if actions and not self._task.check_mode:
+            lock_file.write(path, after)
+        outcome = {
+            "changed": bool(actions),
+            "actions": actions,
+            "version_id": spec.version_id,
+            "path": str(path),
+            "lock": after,
+            "builds": _builds(after),
+            "warnings": warnings + self._unpinned_python(after, actions),
+        }
+        if actions and self._task.diff:
+            outcome["diff"] = {
+                "before": canonical(before) if before else "",
+                "after": canonical(after),
+                "before_header": str(path),
+                "after_header": str(path),
+            }
+        return outcome
+
+    def _lock(
+        self, options: Result, task_vars: Result, spec: Spec, path: pathlib.Path, before: Result | None
+    ) -> tuple[Result, list[Result]]:
+        """The lock that fits, and what was done to get it."""
+        stale = lock_file.differences(before, spec.normalized) if before else []
+        if options["state"] == "checked" or (options["stale"] == "refuse" and before):
+            _refuse(path, before, stale)
+        if before and not stale and not options["upgrade"]:
+            return before, []
+        after = make_lock(spec.normalized, before, self._resolution(options, task_vars))
+        if after == before:
+            return after, []
+        action = {"part": "lock", "action": "change" if before else "create", "name": path.name}
+        return after, [{**action, "before": _summary(before), "after": _summary(after)}]
+
+    def _resolution(self, options: Result, task_vars: Result) -> Resolution:
+        credentials = {**_environment_tokens(), **options["credentials"]}
+        cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "comfyops-fleet"
+        return Resolution(
+            git=Access(cache / "git", options["git_mirrors"], credentials),
+            models=ModelResolution(
+                hf_endpoint=options["hf_endpoint"],
+                civitai_endpoint=options["civitai_endpoint"],
+                credentials=credentials,
+                allow_http=options["allow_http"],
+                model_mirrors=tuple(options["model_mirrors"]),
+            ),
+            python_indexes=options["python_indexes"],
+            cache=cache,
+            python=_python_version(options["python"]),
+            host_python=lambda: self._host_python(task_vars),
+            upgrade=frozenset(options["upgrade"]),
+            report=display.display,
+        )
+
+    def _host_python(self, task_vars: Result) -> str:
+        answered = self._low_level_execute_command(_ASK_PYTHON)
+        version = str(answered["stdout"]).strip()
+        if answered["rc"] != 0 or not version:
+            raise FleetError(
+                f"{task_vars.get('inventory_hostname')} did not say which Python it has "
+                f"({str(answered['stderr']).strip() or answered['rc']})",
+                remedy="Set python.version (schema 3) or env.COMFY_PYTHON in the spec, or comfy_python",
+            )
+        return version
+
+    def _unpinned_python(self, lock: Result, actions: list[Result]) -> list[str]:
+        if not actions:
+            return []
+        spec = lock["spec"]
+        loose = [
+            f"target {name} is locked for Python {lock['targets'][name]['python']}, which the spec does not say; "
+            f"pin it with env.COMFY_PYTHON or python.version"
+            for name, target in spec["python"]["targets"].items()
+            if not target["version"] and not spec["python"]["version"]
+        ]
+        return sorted(loose)
+
+
+def _versions_directory(given: str | None) -> pathlib.Path:
+    if given:
+        return pathlib.Path(given)
+    here = pathlib.Path.cwd() / "versions"
+    return here if here.is_dir() else _SHIPPED
+
+
+def _refuse(path: pathlib.Path, before: Result | None, stale: list[str]) -> None:
+    if before is None:
+        raise FleetError("there is no lock", where=str(path), remedy="Make it: lock.yml with the same version")
+    if stale:
+        listed = "".join(f"\n  {difference}" for difference in stale)
+        raise FleetError(
+            f"the lock is stale, the spec has changed since:{listed}\nRun lock.yml with the same version",
+            where=str(path),
+        )
+
+
+def _summary(lock: Result | None) -> str | None:
+    if lock is None:
+        return None
+    packages = sum(len(target["packages"]) for target in lock["targets"].values())
+    return (
+        f"core {lock['core']['commit'][:12]}, {len(lock['nodes'])} nodes, {packages} packages, "
+        f"{len(lock['models'])} models"
+    )
+
+
+def _builds(document: Result) -> dict[str, str]:
+    lock = read_lock(document)
+    return {name: build_name(lock, target) for name, target in lock.targets.items()}
+
+
+def _environment_tokens() -> dict[str, str]:
+    return {host: os.environ[name] for host, name in _TOKENS.items() if os.environ.get(name)}
+
+
+def _python_version(given: str | None) -> str | None:
+    """``3.12`` of ``python3.12``, ``/usr/bin/python3.12`` or ``3.12``; None when it does not say."""
+    name = pathlib.PurePath(given).name.removeprefix("python") if given else ""
+    return name if name.count(".") else None
