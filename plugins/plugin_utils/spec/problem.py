@@ -1,0 +1,15 @@
+# Copyright (c) 2026, the comfyops.fleet contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is wrong with one value, before it is known where the value stands."""
+
+from __future__ import annotations
+
+import typing as t
+
+
+class Problem(t.NamedTuple):
+    """A reason and a remedy, as in a Finding."""
+
+    reason: str
+    remedy: str
