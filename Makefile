@@ -8,6 +8,8 @@ MAKEFLAGS += --no-print-directory
 SHELL := /bin/sh
 
 BIN := .venv/bin
+# The plugins by the path that gives their modules the collection's full names.
+PLUGINS := collections/ansible_collections/comfyops/fleet/plugins
 # Processes of pytest; on a machine that does other work: make units JOBS=1.
 JOBS ?= auto
 # Options for pytest: make units PYTEST="-k digest -x".
@@ -61,9 +63,8 @@ format: setup-test ## Put the Python sources into shape.
 
 .PHONY: types
 types: setup-test ## mypy, strict: everything, then what runs on hosts as Python 3.10.
-	$(BIN)/mypy --package ansible_collections.comfyops.fleet.plugins --package tests
-	$(BIN)/mypy --python-version 3.10 --package ansible_collections.comfyops.fleet.plugins.modules \
-	    --package ansible_collections.comfyops.fleet.plugins.module_utils
+	$(BIN)/mypy $(PLUGINS) tests $(wildcard benchmarks)
+	$(BIN)/mypy --python-version 3.10 $(PLUGINS)/modules $(PLUGINS)/module_utils
 
 .PHONY: docs
 docs: setup-test ## The documentation of modules, roles and playbooks, and the changelog.
