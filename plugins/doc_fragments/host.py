@@ -40,8 +40,8 @@ options:
   offline:
     description:
       - Use no network on the host. What is missing is an error that names it before anything changes.
+      - Defaults to the spec's C(options.offline).
     type: bool
-    default: false
 """
 
     VERIFY = r"""
@@ -71,3 +71,10 @@ options:
     default: {}
 """
 
+    SKIP_MODELS = r"""
+options:
+  skip_models:
+    description:
+      - Leave the models alone. Defaults to the spec's C(options.skip_models).
+    type: bool
+"""

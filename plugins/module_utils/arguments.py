@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import collections.abc as c
 import pathlib
 import typing as t
 
@@ -26,9 +27,12 @@ LOCK: dict[str, t.Any] = {
     "target": {"type": "str"},
     **ROOT,
 }
-OFFLINE: dict[str, t.Any] = {"offline": {"type": "bool", "default": False}}
+# Not given: what the spec's options say.
+OFFLINE: dict[str, t.Any] = {"offline": {"type": "bool"}}
+SKIP_MODELS: dict[str, t.Any] = {"skip_models": {"type": "bool"}}
 VERIFY: dict[str, t.Any] = {"verify": {"type": "str", "default": "stat", "choices": ["stat", "deep"]}}
-GIT: dict[str, t.Any] = {"git_mirrors": {"type": "dict", "default": {}}}
+CREDENTIALS: dict[str, t.Any] = {"credentials": {"type": "dict", "default": {}, "no_log": True}}
+GIT: dict[str, t.Any] = {"git_mirrors": {"type": "dict", "default": {}}, **CREDENTIALS}
 PYTHON: dict[str, t.Any] = {
     "python": {"type": "str"},
     "python_indexes": {"type": "dict", "default": {}},
@@ -36,11 +40,11 @@ PYTHON: dict[str, t.Any] = {
     "uv": {"type": "path"},
 }
 MODELS: dict[str, t.Any] = {
-    "skip_models": {"type": "bool", "default": False},
+    **SKIP_MODELS,
+    **CREDENTIALS,
     "model_mirrors": {"type": "list", "elements": "str", "default": []},
     "hf_endpoint": {"type": "str"},
     "civitai_endpoint": {"type": "str"},
-    "credentials": {"type": "dict", "default": {}, "no_log": True},
     "allow_http": {"type": "bool", "default": False},
 }
 
@@ -65,15 +69,18 @@ def context_from(params: dict[str, t.Any]) -> Context:
         lock=lock,
         target=choose_target(lock.targets, gather(), params.get("target")),
         layout=layout_from(params),
-        settings=_settings(params),
+        settings=_settings(params, lock.spec["options"]),
     )
 
 
-def _settings(params: dict[str, t.Any]) -> Settings:
+def _settings(params: dict[str, t.Any], spec_options: c.Mapping[str, t.Any]) -> Settings:
+    def option(name: str) -> bool:
+        return bool(spec_options[name] if params.get(name) is None else params[name])
+
     return Settings(
-        offline=bool(params.get("offline")),
+        offline=option("offline"),
         deep=params.get("verify") == "deep",
-        skip_models=bool(params.get("skip_models")),
+        skip_models=option("skip_models"),
         git_mirrors=params.get("git_mirrors") or {},
         python=params.get("python"),
         python_indexes=params.get("python_indexes") or {},

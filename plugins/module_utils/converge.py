@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the comfyops.fleet contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How every module ends: look, and unless it is only asked to look, take the host's lock, look again, apply, look again.
+"""How every module ends: look; unless it is only asked to look, take the host's lock, look again, apply, look again.
 
-Check mode is a plan that is not applied, diff mode a plan that is shown, and ``changed`` says that the plan had changes.
+Check mode is a plan that is not applied, diff mode a plan that is shown; ``changed`` says that the plan had changes.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def _converged(module: AnsibleModule, layout: Layout, look: Look, apply: Apply) 
         names = ", ".join(f"{change.action} {change.name}" for change in left.changes[:5])
         raise FleetError(
             f"after the converge there is still something to do: {names}",
-            remedy="Something else writes to this host at the same time, or its file system does not keep what it is given",
+            remedy="Something else writes to this host at the same time, or its file system does not keep what it gets",
         )
     return plan
 

@@ -49,6 +49,10 @@ class Drift:
             notes=tuple(note for plan in plans for note in plan.notes),
         )
 
+    def obstacles(self) -> list[FleetError]:
+        """All that stands in the way of applying them."""
+        return obstacles(self.context.layout, self.whole())
+
     def result(self, with_diff: bool) -> dict[str, t.Any]:
         """As comfy_drift returns it."""
         whole = self.whole()
@@ -57,7 +61,7 @@ class Drift:
             "drifted": bool(whole.changes),
             "actions": [change.result() for change in whole.changes],
             "parts": {name: len(plan.changes) for name, plan in self.plans.items()},
-            "obstacles": failures(Failures(obstacles(context.layout, whole))),
+            "obstacles": failures(Failures(self.obstacles())),
             "notes": list(whole.notes),
             "target": context.target.name,
             "build": context.build_name,

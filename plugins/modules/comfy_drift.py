@@ -19,11 +19,11 @@ description:
   - Works on a host that has nothing yet.
 extends_documentation_fragment:
   - comfyops.fleet.attributes
-  - comfyops.fleet.attributes.actiongroup_comfy
   - comfyops.fleet.lock
   - comfyops.fleet.host
   - comfyops.fleet.host.offline
   - comfyops.fleet.host.verify
+  - comfyops.fleet.host.skip_models
 attributes:
   check_mode:
     support: full
@@ -34,11 +34,6 @@ attributes:
   platform:
     platforms: linux
 options:
-  skip_models:
-    description:
-      - Leave the models out.
-    type: bool
-    default: false
   switch:
     description:
       - Whether the build is meant to serve; if not, only its being prepared is looked at.
@@ -48,6 +43,14 @@ options:
     description:
       - The further link to the build that serves, if there is to be one.
     type: path
+  obstacles:
+    description:
+      - What to do when something stands in the way of bringing the host to the lock, such as too little room.
+    type: str
+    default: report
+    choices:
+      report: Return it in RV(obstacles).
+      fail: Fail, with all of it, before anything changes.
   python:
     description:
       - Path or name of an interpreter that is tried first for the environment.
@@ -152,15 +155,16 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.comfyops.fleet.plugins.module_utils import arguments
 from ansible_collections.comfyops.fleet.plugins.module_utils.converge import fail
 from ansible_collections.comfyops.fleet.plugins.module_utils.drift import drift_of
-from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, raise_all
 
 OPTIONS = {
     **arguments.LOCK,
     **arguments.OFFLINE,
     **arguments.VERIFY,
-    "skip_models": {"type": "bool", "default": False},
+    **arguments.SKIP_MODELS,
     "switch": {"type": "bool", "default": True},
     "fixed_home": {"type": "path"},
+    "obstacles": {"type": "str", "default": "report", "choices": ["report", "fail"]},
     "python": {"type": "str"},
 }
 
@@ -171,6 +175,8 @@ def main() -> None:
     fixed_home = pathlib.Path(module.params["fixed_home"]) if module.params["fixed_home"] else None
     try:
         found = drift_of(arguments.context_from(module.params), fixed_home, bool(module.params["switch"]))
+        if module.params["obstacles"] == "fail":
+            raise_all(found.obstacles())
     except FleetError as error:
         fail(module, error)
     module.exit_json(changed=False, **found.result(bool(module._diff)))

@@ -15,13 +15,12 @@ author:
 description:
   - Every node of the lock becomes a git checkout at its commit, with its submodules, all in parallel.
   - Mirrors in the cache are fetched by commit, and only when the commit is not there; checkouts do not depend on them.
-  - Files that were changed are restored one by one, and the changed ones kept in C(state/aside). Files that Python or the
-    browser would load and that are not in the commit, and nodes that are not in the lock, are moved there.
+  - Files that were changed are restored one by one, and the changed ones kept in C(state/aside). Files that Python or
+    the browser would load and that are not in the commit, and nodes that are not in the lock, are moved there.
   - Other untracked files are run-time data of the nodes; they are reported and left alone.
   - Hooks of fetched repositories never run. Git LFS pointers in place of files are an error.
 extends_documentation_fragment:
   - comfyops.fleet.attributes
-  - comfyops.fleet.attributes.actiongroup_comfy
   - comfyops.fleet.lock
   - comfyops.fleet.host
   - comfyops.fleet.host.offline

@@ -15,16 +15,16 @@ author:
 description:
   - With O(state=present), makes the build's directory, COMFY_HOME, as a git checkout of ComfyUI at the locked commit.
     C(input), C(output), C(user) and C(temp) are links into C(data) below O(root), so they outlive the build.
-  - With O(state=current), makes the build the one that serves, in one atomic step; models whose content differs between the
-    two builds change at the same time, and run-time data of the nodes follows. A build that is not complete is refused.
+  - With O(state=current), makes the build the one that serves, in one atomic step; models whose content differs between
+    the two builds change at the same time, and run-time data of the nodes follows. An incomplete build is refused.
   - With O(state=absent), removes the builds of O(version_id) and the environments that only they use. Models, data and
     the store stay.
 extends_documentation_fragment:
   - comfyops.fleet.attributes
-  - comfyops.fleet.attributes.actiongroup_comfy
   - comfyops.fleet.host
   - comfyops.fleet.host.offline
   - comfyops.fleet.host.git
+  - comfyops.fleet.host.skip_models
 attributes:
   check_mode:
     support: full
@@ -65,11 +65,6 @@ options:
   force:
     description:
       - Remove also the build that serves; the host then has none.
-    type: bool
-    default: false
-  skip_models:
-    description:
-      - Leave the models alone when switching.
     type: bool
     default: false
 requirements:
@@ -160,13 +155,13 @@ OPTIONS = {
     **arguments.ROOT,
     **arguments.OFFLINE,
     **arguments.GIT,
+    **arguments.SKIP_MODELS,
     "lock": {"type": "dict"},
     "target": {"type": "str"},
     "state": {"type": "str", "default": "present", "choices": ["present", "current", "absent"]},
     "version_id": {"type": "str"},
     "fixed_home": {"type": "path"},
     "force": {"type": "bool", "default": False},
-    "skip_models": {"type": "bool", "default": False},
 }
 REQUIRED_IF = [("state", "present", ("lock",)), ("state", "current", ("lock",)), ("state", "absent", ("version_id",))]
 

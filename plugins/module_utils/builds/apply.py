@@ -9,15 +9,15 @@ import pathlib
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.builds.plan import CURRENT
 from ansible_collections.comfyops.fleet.plugins.module_utils.change import Plan
-from ansible_collections.comfyops.fleet.plugins.module_utils.host.serving import lock_record
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.atomic import remove_tree
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import Layout
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.serving import lock_record
 
 _REMOVED = ".removed."
 
 
 def apply(layout: Layout, plan: Plan) -> None:
-    """Do the planned removals; each directory is renamed first, so that a killed run leaves no half one under its name."""
+    """Do the planned removals; each directory is renamed first: a killed run leaves no half one under its name."""
     for directory in (layout.builds, layout.envs):
         for leftover in directory.glob(f"{_REMOVED}*"):
             remove_tree(leftover)

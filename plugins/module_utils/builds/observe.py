@@ -12,8 +12,8 @@ import pathlib
 import re
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.core.paths import ENVIRONMENT_LINK
-from ansible_collections.comfyops.fleet.plugins.module_utils.host.serving import serving_build
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import Layout
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.serving import serving_build
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.digest import DIGEST_LENGTH
 
 _BUILD = re.compile(rf"(?P<version>[^.].*)-[0-9a-f]{{{DIGEST_LENGTH}}}")

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the comfyops.fleet contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Make a checkout from mirrors: beside, verified, then renamed into place. It does not depend on the mirrors afterwards."""
+"""Make a checkout from mirrors: beside, verified, then renamed into place. It does not need the mirrors afterwards."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pathlib
 import tempfile
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.checkout import git
-from ansible_collections.comfyops.fleet.plugins.module_utils.checkout.observe import CheckoutState, observe_tree
 from ansible_collections.comfyops.fleet.plugins.module_utils.checkout.links import make_link
+from ansible_collections.comfyops.fleet.plugins.module_utils.checkout.observe import CheckoutState, observe_tree
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.atomic import move, new_aside, remove_tree
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import Checkout
@@ -62,7 +62,7 @@ def create_tree(
 
 
 def populate(directory: pathlib.Path, repo: str, commit: str, mirror: pathlib.Path) -> None:
-    """Make ``directory`` a repository at ``commit`` with its files. Raises FleetError for a Git LFS pointer among them."""
+    """Make ``directory`` a repository at ``commit`` with its files. Raises FleetError for a Git LFS pointer in it."""
     directory.mkdir(parents=True, exist_ok=True)
     initialize(directory, repo, commit, mirror)
     git.local(directory, "checkout", "--quiet", "--force", "--detach", commit)

@@ -54,7 +54,9 @@ _PASSING = re.compile(
     r"|error: 5\d\d|hung up|TLS|gnutls|SSL_",
     re.IGNORECASE,
 )
-_FORBIDDEN = re.compile(r"authentication failed|could not read (username|password)|error: 40[13]|permission denied", re.IGNORECASE)
+_FORBIDDEN = re.compile(
+    r"authentication failed|could not read (username|password)|error: 40[13]|permission denied", re.IGNORECASE
+)
 _NOT_FOUND = re.compile(r"not found|does not exist|does not appear to be a git repository|error: 404", re.IGNORECASE)
 
 
@@ -149,7 +151,9 @@ def _explained(url: str, error: ProcessFailed) -> FleetError:
             remedy=f"Set comfy_credentials['{host}'] to a token that may read it, or check the URL",
         )
     if _NOT_FOUND.search(error.stderr):
-        return FleetError(f"there is no such repository ({last})", where=shown(url), remedy="Check the URL and comfy_git_mirrors")
+        return FleetError(
+            f"there is no such repository ({last})", where=shown(url), remedy="Check the URL and comfy_git_mirrors"
+        )
     if _PASSING.search(error.stderr):
         return FleetError(
             f"can not be reached ({last})",

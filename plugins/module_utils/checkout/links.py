@@ -8,7 +8,12 @@ from __future__ import annotations
 import os
 import pathlib
 
-from ansible_collections.comfyops.fleet.plugins.module_utils.host.atomic import move, new_aside, remove_tree, replace_link
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.atomic import (
+    move,
+    new_aside,
+    remove_tree,
+    replace_link,
+)
 
 
 def relative_target(path: pathlib.Path, target: pathlib.Path) -> str:

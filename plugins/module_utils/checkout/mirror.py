@@ -96,6 +96,6 @@ def _fetch_everything(
         raise FleetError(
             f"commit {commit} is not in the repository",
             where=git.shown(url),
-            remedy="It was removed there (a force push?) or never pushed; choose another commit in the spec and lock again",
+            remedy="It was removed there (a force push?) or never pushed; choose another commit and lock again",
         ) from error
     git.local(mirror, "update-ref", _reference(commit), commit)

@@ -11,14 +11,18 @@ import os
 import pathlib
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.checkout import git
-from ansible_collections.comfyops.fleet.plugins.module_utils.checkout.content import files_below, is_bytecode, is_loadable
+from ansible_collections.comfyops.fleet.plugins.module_utils.checkout.content import (
+    files_below,
+    is_bytecode,
+    is_loadable,
+)
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.process import ProcessFailed
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import Submodule
 
 
 @dataclasses.dataclass(frozen=True)
 class Link:
-    """A path of a checkout that is a symbolic link to a place outside of the build. ``found``: where it leads, if it does."""
+    """A path of a checkout that is a symbolic link to a place outside of the build. found: where it leads, if so."""
 
     path: str
     target: str
@@ -65,7 +69,7 @@ def observe_tree(
 
 
 def observe_checkout(directory: pathlib.Path, left_out: c.Sequence[str]) -> CheckoutState:
-    """Look at one repository. Its index only saves reading: git compares each file's identity and, in doubt, its bytes."""
+    """Look at one repository. Its index only saves reading: git compares each file's identity, in doubt its bytes."""
     if not directory.is_dir() or directory.is_symlink():
         return CheckoutState(exists=os.path.lexists(directory))
     if not (directory / ".git").is_dir():

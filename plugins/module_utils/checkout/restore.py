@@ -33,7 +33,7 @@ def check_out(
     left_out: c.Sequence[str] = (),
     foreign_below: str | None = None,
 ) -> None:
-    """Make the repository at ``directory`` be at ``commit`` with its files; also when its ``.git`` is missing or broken.
+    """Bring the repository at ``directory`` to ``commit`` with its files; also when its ``.git`` is missing or broken.
 
     aside: a new directory that takes what is replaced. left_out: paths in it that are somebody else's.
     foreign_below: a directory in it whose untracked files are somebody else's.

@@ -12,14 +12,14 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.core import observe
 from ansible_collections.comfyops.fleet.plugins.module_utils.core import plan as core_plan
 from ansible_collections.comfyops.fleet.plugins.module_utils.current.carry import carry
 from ansible_collections.comfyops.fleet.plugins.module_utils.current.plan import LINK, SWITCH
+from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.atomic import replace_link, write_text
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.context import Context
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.serving import (
     lock_record,
     recorded_lock,
     serving_build,
 )
-from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.comfyops.fleet.plugins.module_utils.host.atomic import replace_link, write_text
-from ansible_collections.comfyops.fleet.plugins.module_utils.host.context import Context
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import canonical
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.switch import apply_switch
 from ansible_collections.comfyops.fleet.plugins.module_utils.nodes import observe as nodes_observe

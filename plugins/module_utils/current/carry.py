@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Run-time data follows the build that serves: what nodes wrote into their folders is there after a switch, and back.
 
-Small files are copied, so that each build keeps its own; large ones (checkpoints that a node fetched) share their bytes.
+Small files are copied, so that each build keeps its own; large ones (a checkpoint that a node fetched) share bytes.
 """
 
 from __future__ import annotations
@@ -42,9 +42,7 @@ def _outside(node: Checkout) -> list[str]:
     return [*node.writable, *(submodule.path for submodule in node.submodules)]
 
 
-def _carry_checkout(
-    context: Context, outgoing: pathlib.Path, incoming: pathlib.Path, outside: list[str]
-) -> None:
+def _carry_checkout(context: Context, outgoing: pathlib.Path, incoming: pathlib.Path, outside: list[str]) -> None:
     runtime = observe_checkout(outgoing, outside).runtime
     if not runtime:
         return

@@ -9,8 +9,8 @@ import dataclasses
 import os
 import pathlib
 
-from ansible_collections.comfyops.fleet.plugins.module_utils.host.serving import recorded_document, serving_build
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.context import Context
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.serving import recorded_document, serving_build
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.switch import SwitchState, observe_switch
 
 

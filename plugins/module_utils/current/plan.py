@@ -41,7 +41,9 @@ def _obstacles(context: Context, state: State, fixed_home: pathlib.Path | None) 
     obstacles = []
     if state.blocked:
         obstacles.append(
-            FleetError("is not a link", where=str(context.layout.current), remedy="Move it away; realize makes the link")
+            FleetError(
+                "is not a link", where=str(context.layout.current), remedy="Move it away; realize makes the link"
+            )
         )
     if fixed_home is not None and state.fixed_home is None:
         obstacles.append(

@@ -10,6 +10,7 @@ AnsibleModule.run_command is not used because parts work in threads: it calls ``
 from __future__ import annotations
 
 import collections.abc as c
+import contextlib
 import dataclasses
 import os
 import pathlib
@@ -56,8 +57,9 @@ def run(
 ) -> Completed:
     """Run ``argv`` and wait for it.
 
-    environment: added to a copy of this process's; None takes a variable out. timeout: seconds. Raises ProcessFailed when ``check`` and the exit
-    status is not 0, FleetError when the program is not there or ran out of time.
+    environment: added to a copy of this process's; None takes a variable out. timeout: seconds.
+    Raises ProcessFailed when ``check`` and the exit status is not 0, FleetError when the program is not there or ran
+    out of time.
     """
     try:
         process = subprocess.Popen(
@@ -70,7 +72,9 @@ def run(
             start_new_session=True,
         )
     except FileNotFoundError as error:
-        raise FleetError(f"{argv[0]} is not there", remedy=f"Install {pathlib.Path(argv[0]).name} on this host") from error
+        raise FleetError(
+            f"{argv[0]} is not there", remedy=f"Install {pathlib.Path(argv[0]).name} on this host"
+        ) from error
     try:
         stdout, stderr = process.communicate(stdin, timeout=timeout)
     except subprocess.TimeoutExpired as error:
@@ -91,8 +95,6 @@ def _environment(changes: c.Mapping[str, str | None]) -> dict[str, str]:
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     process.wait()

@@ -14,6 +14,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.errors import Fleet
 
 # What every file system keeps free beside the plan: receipts, logs, directory entries.
 RESERVE = 32 * 1024 * 1024
+_THOUSAND = 1000
 
 
 def nearest_existing(path: pathlib.Path) -> pathlib.Path:
@@ -53,9 +54,9 @@ def _shortage(place: pathlib.Path, size: int) -> list[FleetError]:
 def human(size: float) -> str:
     """A number of bytes as people read it: ``1.5 GB`` (decimal units, as disks are sold)."""
     for unit in ("B", "kB", "MB", "GB"):
-        if abs(size) < 1000:
+        if abs(size) < _THOUSAND:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
+        size /= _THOUSAND
     return f"{size:.1f} TB"
 
 
@@ -68,7 +69,7 @@ def unwritable(root: pathlib.Path) -> list[FleetError]:
         FleetError(
             f"user id {os.geteuid()} may not write here",
             where=str(place),
-            remedy=f"Either give {root} to that user (once, as root: install -d -o USER {root}), or set comfy_root to a "
-            "directory of its own; become is yours to set in the inventory",
+            remedy=f"Either give {root} to that user (once, as root: install -d -o USER {root}), or set comfy_root to "
+            "a directory of its own; become is yours to set in the inventory",
         )
     ]

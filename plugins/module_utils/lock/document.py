@@ -49,7 +49,7 @@ class Checkout:
 
 @dataclasses.dataclass(frozen=True)
 class Package:
-    """One Python distribution of a target: exactly one file. ``index`` names where it comes from, or ``url`` says so."""
+    """One Python distribution of a target: exactly one file. index names where it comes from, or url says so."""
 
     name: str
     version: str
@@ -89,7 +89,7 @@ class Requirements:
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """A model file: immutable URL, sha256, size in bytes, and its paths (``$MODELS_DIR/...`` or ``$COMFY_HOME/...``)."""
+    """A model file: immutable URL, sha256, size in bytes, paths (``$MODELS_DIR/...`` or ``$COMFY_HOME/...``)."""
 
     name: str
     source: str

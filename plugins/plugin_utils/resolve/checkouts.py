@@ -123,7 +123,8 @@ def _commit(access: git.Access, wanted: Wanted, kept: Kept | None, upgrade: bool
 
 def _same_reading(wanted: Wanted, before: Wanted) -> bool:
     """Whether the same commit would be read the same way."""
-    return (wanted.repo, wanted.submodules, wanted.requirements) == (before.repo, before.submodules, before.requirements)
+    now = (wanted.repo, wanted.submodules, wanted.requirements)
+    return now == (before.repo, before.submodules, before.requirements)
 
 
 def _requirements(wanted: Wanted, tree: git.Tree) -> tuple[str | None, list[str]]:

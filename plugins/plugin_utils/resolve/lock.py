@@ -76,9 +76,7 @@ def _models(spec: Document, previous: Document | None, resolution: Resolution) -
     )
 
 
-def _checkouts(
-    wanted: c.Sequence[Wanted], previous: Document | None, resolution: Resolution
-) -> dict[str, Locked]:
+def _checkouts(wanted: c.Sequence[Wanted], previous: Document | None, resolution: Resolution) -> dict[str, Locked]:
     def upgrade(each: Wanted) -> bool:
         return bool(resolution.upgrade & {EVERYTHING, each.name, each.owner, each.owner.removeprefix("node:")})
 
@@ -194,9 +192,7 @@ def _node_entry(spec: Document, wanted: Wanted, locked: Locked) -> Document:
     return {**_core_entry(wanted, locked), "name": wanted.name, "directory": directory, "writable": list(writable)}
 
 
-def _requirements(
-    spec: Document, wanted: c.Sequence[Wanted], checkouts: c.Mapping[str, Locked]
-) -> list[Document]:
+def _requirements(spec: Document, wanted: c.Sequence[Wanted], checkouts: c.Mapping[str, Locked]) -> list[Document]:
     found: list[Document] = []
     for each in wanted:
         locked = checkouts[each.owner]

@@ -15,6 +15,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.host.atomic import 
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import canonical, read_lock
 
 Document = dict[str, t.Any]
+_SHOWN = 80
 
 
 def lock_path(directory: pathlib.Path, version: str) -> pathlib.Path:
@@ -68,4 +69,4 @@ def _short(value: t.Any) -> str:
     if isinstance(value, dict):
         value = value.get("name") or value.get("requirement") or value.get("source") or value
     text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."

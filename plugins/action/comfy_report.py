@@ -1,0 +1,58 @@
+# Copyright (c) 2026, the comfyops.fleet contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""comfy_report: what the hosts of a play were found to be, on the control node."""
+
+from __future__ import annotations
+
+import pathlib
+import typing as t
+
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.report import document, table
+
+if t.TYPE_CHECKING:
+    Result = dict[str, t.Any]
+
+ARGUMENTS: dict[str, t.Any] = {
+    "path": {"type": "path"},
+    "verdict": {"type": "bool", "default": True},
+}
+display = Display()
+
+
+class ActionModule(ActionBase):
+    """Runs for every host of a play; the first one also writes the file for all of them."""
+
+    _supports_check_mode = True
+
+    def run(self, tmp: None = None, task_vars: Result | None = None) -> Result:
+        """Ansible's entry point. See the module's documentation for options and return values."""
+        result: Result = super().run(tmp, task_vars)
+        validated = ArgumentSpecValidator(ARGUMENTS).validate(self._task.args)
+        if validated.error_messages:
+            return {**result, "failed": True, "msg": "; ".join(validated.error_messages)}
+        options = validated.validated_parameters
+        variables = task_vars or {}
+        hosts = list(variables["ansible_play_hosts_all"])
+        name = variables["inventory_hostname"]
+        if options["path"] and name == variables["ansible_play_hosts"][0]:
+            found = {host: document.host_report(variables["hostvars"][host]) for host in hosts}
+            document.write(pathlib.Path(options["path"]), found)
+        own = document.host_report(variables)
+        if not options["verdict"]:
+            return {**result, "changed": False, "status": own.status}
+        display.display(table.render(name, own))
+        return {**result, "changed": False, **_verdict(own)}
+
+
+def _verdict(report: document.HostReport) -> Result:
+    """Ansible's own exit codes say it: 2 for a failed host, 4 for one that could not be reached, which wins."""
+    if report.status == document.UNKNOWN:
+        return {"unreachable": True, "status": report.status, "msg": f"could not look: {report.message}"}
+    if report.status == document.DRIFTED:
+        return {"failed": True, "status": report.status, "msg": f"drifted: {len(report.actions)} change(s)"}
+    return {"status": report.status, "msg": report.status}

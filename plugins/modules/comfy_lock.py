@@ -1,0 +1,181 @@
+#!/usr/bin/python
+
+# Copyright (c) 2026, the comfyops.fleet contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: comfy_lock
+short_description: Make, check or load the lock of a version, on the control node
+version_added: 1.0.0
+author:
+  - comfyops.fleet contributors (@comfyops)
+description:
+  - A version's spec is C(versions/<id>.json), written by a person. Its lock, C(versions/<id>.lock.json), is what the
+    spec resolves to, exactly; hosts are converged to the lock alone.
+  - Every git reference becomes a full commit, the requirements of core and nodes at these commits are resolved together
+    with the spec's packages to one file with a sha256 for each distribution, and every model gets an immutable URL,
+    a size and a sha256.
+  - The same spec against the same upstream gives the same bytes. What is locked stays as long as it fits the spec; only
+    O(upgrade) moves it.
+  - Runs on the control node in the play of the hosts, usually with C(run_once); no host is needed.
+extends_documentation_fragment:
+  - comfyops.fleet.attributes
+attributes:
+  check_mode:
+    support: full
+    details:
+      - Resolves in memory and writes nothing.
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+  platform:
+    platforms: posix
+options:
+  version:
+    description:
+      - The version's id, which is the name of its spec without C(.json).
+    type: str
+    required: true
+  versions_dir:
+    description:
+      - The directory of specs and locks on the control node. Defaults to C(versions) in the working directory, or else
+        the one of the collection's checkout.
+    type: path
+  state:
+    description:
+      - How far to go.
+    type: str
+    default: present
+    choices:
+      present: There is a lock that fits the spec.
+      checked: The same, but nothing is made; a missing or stale lock is a failure.
+      validated: Only the spec is checked; no lock and no network is needed.
+  stale:
+    description:
+      - What to do with a lock whose spec has changed since.
+    type: str
+    default: renew
+    choices:
+      renew: Lock again, and keep what still fits.
+      refuse: Fail, and say what has changed.
+  upgrade:
+    description:
+      - Names of nodes, models or Python packages that may move to what upstream has now.
+      - V(core) is ComfyUI itself, V(all) everything.
+    type: list
+    elements: str
+    default: []
+  python:
+    description:
+      - The Python of the targets when the spec does not say, as V(3.12), V(python3.12) or a path.
+    type: str
+  git_mirrors:
+    description:
+      - Where repositories are reached from here, as a mapping of URL prefixes; the longest that fits is used.
+      - The lock keeps the original URL.
+    type: dict
+    default: {}
+  python_indexes:
+    description:
+      - Where package indexes are reached from here, by name; V(pypi) is the default index.
+    type: dict
+    default: {}
+  model_mirrors:
+    description:
+      - Base URLs of content-addressed mirrors of models.
+    type: list
+    elements: str
+    default: []
+  hf_endpoint:
+    description:
+      - Where the Hugging Face Hub is reached from here.
+    type: str
+  civitai_endpoint:
+    description:
+      - Where civitai is reached from here.
+    type: str
+  credentials:
+    description:
+      - Host name to token. E(HF_TOKEN) and E(CIVITAI_TOKEN) of the control node are used as well.
+    type: dict
+    default: {}
+  allow_http:
+    description:
+      - Allow plain HTTP to other hosts than this one.
+    type: bool
+    default: false
+requirements:
+  - git, uv, jsonschema, packaging and huggingface_hub on the control node
+seealso:
+  - module: comfyops.fleet.comfy_drift
+"""
+
+EXAMPLES = r"""
+- name: Make the lock of a version, or renew it
+  comfyops.fleet.comfy_lock:
+    version: demo
+  run_once: true
+  register: comfy_locked
+
+- name: Only say whether the lock fits the spec
+  comfyops.fleet.comfy_lock:
+    version: demo
+    state: checked
+  run_once: true
+
+- name: Move one package to what its index has now
+  comfyops.fleet.comfy_lock:
+    version: demo
+    upgrade:
+      - transformers
+  run_once: true
+"""
+
+RETURN = r"""
+lock:
+  description: The lock, for the option O(comfyops.fleet.comfy_drift#module:lock) of the other modules.
+  returned: when O(state) is V(present) or V(checked)
+  type: dict
+  sample:
+    lock_version: 1
+path:
+  description: The lock's file; the spec's with O(state=validated).
+  returned: success
+  type: str
+  sample: versions/demo.lock.json
+version_id:
+  description: The version's id.
+  returned: success
+  type: str
+  sample: demo
+builds:
+  description: The name of the build that each target makes.
+  returned: when O(state) is V(present) or V(checked)
+  type: dict
+  sample:
+    default: demo-0a1b2c3d4e5f
+actions:
+  description: What was done to the lock.
+  returned: when O(state) is V(present) or V(checked)
+  type: list
+  elements: dict
+  sample:
+    - part: lock
+      action: create
+      name: demo.lock.json
+      before: null
+      after: core 4f1c0a9be2d7, 3 nodes, 14 packages, 4 models
+failures:
+  description: Each fault, with where it is, what it is, and what to do.
+  returned: failure
+  type: list
+  elements: dict
+  sample:
+    - where: versions/demo.lock.json
+      what: there is no lock
+      remedy: "Make it: lock.yml with the same version"
+"""
