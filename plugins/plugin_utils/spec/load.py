@@ -24,6 +24,7 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.limits import 
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.normalize import normalize
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.read import display_name, read
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.schema import LibraryMissing, Misfit, misfits
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.spec import Spec
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.values import as_object, as_text
 
 if t.TYPE_CHECKING:
@@ -34,16 +35,6 @@ __all__ = ["Finding", "LibraryMissing", "Spec", "SpecInvalid", "VersionUnknown",
 
 _SUFFIX = ".json"
 _LOCK_SUFFIX = ".lock.json"
-
-
-@dataclasses.dataclass(frozen=True)
-class Spec:
-    """A spec that may be used: its strict meaning (docs/spec.md), and the quirks that were accepted."""
-
-    version_id: str
-    path: Path
-    normalized: dict[str, t.Any]
-    warnings: list[Finding]
 
 
 def load(directory: Path, version: str) -> Spec:

@@ -31,6 +31,9 @@ _HUB = re.compile(
     r"(@(?P<revision>refs/[a-z]+/[A-Za-z0-9._-]+|[^/]+))?/(?P<path>.*)",
     re.ASCII,
 )
+_HUB_KINDS = re.compile(r"(datasets/[^/]+|spaces/.+|models/.+)$")
+"""What only looks like a repository: the Hub keeps these names for the kinds of repositories."""
+
 _HUB_REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,254}", re.ASCII)
 _HUB_REMEDY = "Write hf://org/repo@revision/path/in/the/repository"
 _CIVITAI = re.compile(
@@ -76,7 +79,7 @@ def _read_hub(text: str, parts: SplitResult) -> ModelSource | Problem:
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
     asked = [query.pop(key) for key in ("rev", "revision") if key in query]
     match = _HUB.fullmatch(text.partition("://")[2].partition("?")[0])
-    if not match or query or parts.fragment:
+    if not match or query or parts.fragment or _HUB_KINDS.match(match["repo"]):
         return Problem(f"{shown(text)} names no file on the Hub", _HUB_REMEDY)
     revisions = {unquote(revision) for revision in (match["revision"], *asked) if revision}
     if len(revisions) > 1:
