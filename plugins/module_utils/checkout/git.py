@@ -49,6 +49,7 @@ _FOREIGN = (
     "GIT_TEMPLATE_DIR",
 )
 _ATTEMPTS = 3
+_LOCK_SECONDS = 5.0
 _PASSING = re.compile(
     r"could not resolve|timed out|connection re(fused|set)|early EOF|unexpected disconnect|RPC failed|HTTP 5\d\d"
     r"|error: 5\d\d|hung up|TLS|gnutls|SSL_",
@@ -101,6 +102,15 @@ def remote(
                 raise _explained(url, error) from error
             time.sleep(attempt)
     raise FleetError("no attempt was made", where=shown(url))
+
+
+def clear_locks(git_directory: pathlib.Path) -> None:
+    """Remove lock files that a killed git left; one that still runs gets a few seconds to end by itself."""
+    for lock in (*git_directory.glob("*.lock"), *git_directory.glob("refs/**/*.lock")):
+        deadline = time.monotonic() + _LOCK_SECONDS
+        while lock.exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        lock.unlink(missing_ok=True)
 
 
 def shown(url: str) -> str:

@@ -67,9 +67,7 @@ def _initialize(mirror: pathlib.Path) -> None:
     if not (mirror / "HEAD").is_file() or not (mirror / "config").is_file():
         mirror.mkdir(parents=True, exist_ok=True)
         git.local(mirror, "init", "--quiet", "--bare", "--template=", ".")
-    # Shallow copies of what was asked by commit, for the checkouts that are made from here.
-    for leftover in mirror.glob("shallow.lock"):
-        leftover.unlink()
+    git.clear_locks(mirror)
 
 
 def _fetch(mirror: pathlib.Path, url: str, commit: str, credentials: c.Mapping[str, str]) -> None:

@@ -16,6 +16,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.checkout.content im
     is_bytecode,
     is_loadable,
 )
+from ansible_collections.comfyops.fleet.plugins.module_utils.checkout.index import hides_changes
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.process import ProcessFailed
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import Submodule
 
@@ -33,8 +34,9 @@ class Link:
 class CheckoutState:
     """One repository on disk. Paths are relative to it.
 
-    head: its commit; None when there is no readable repository. changed: tracked files that are not as committed.
-    loadable: untracked files that would be loaded. runtime: other untracked files with their sizes in bytes.
+    head: its commit; None when there is no readable repository, or one that hides changes.
+    changed: tracked files that are not as committed. loadable: untracked files that would be loaded.
+    runtime: other untracked files with their sizes in bytes.
     """
 
     exists: bool
@@ -72,7 +74,7 @@ def observe_checkout(directory: pathlib.Path, left_out: c.Sequence[str]) -> Chec
     """Look at one repository. Its index only saves reading: git compares each file's identity, in doubt its bytes."""
     if not directory.is_dir() or directory.is_symlink():
         return CheckoutState(exists=os.path.lexists(directory))
-    if not (directory / ".git").is_dir():
+    if not (directory / ".git").is_dir() or hides_changes(directory / ".git" / "index"):
         return CheckoutState(exists=True)
     excluded = [f":(exclude,literal){path}" for path in left_out]
     try:

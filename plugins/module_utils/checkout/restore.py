@@ -80,6 +80,7 @@ def put_aside(directory: pathlib.Path, paths: c.Iterable[str], aside: pathlib.Pa
 def _ensure_repository(
     directory: pathlib.Path, repo: str, commit: str, mirror: pathlib.Path, aside: pathlib.Path
 ) -> None:
+    git.clear_locks(directory / ".git")
     if observe_checkout(directory, []).head is None:
         _renew_repository(directory, repo, commit, mirror, aside)
     elif not _has(directory, commit):
