@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import collections.abc as c
+import contextlib
 import functools
 import pathlib
 
@@ -22,9 +23,16 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.checkout.plan impor
     Placed,
 )
 from ansible_collections.comfyops.fleet.plugins.module_utils.checkout.restore import check_out, put_aside, restore_files
-from ansible_collections.comfyops.fleet.plugins.module_utils.host.atomic import new_aside
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.atomic import new_aside, remove_tree
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.context import Context
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import Layout
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import Checkout
+
+
+def clear_making(layout: Layout) -> None:
+    """Remove checkouts that a killed run left half-made; a git of it that still writes there does no harm."""
+    with contextlib.suppress(OSError):
+        remove_tree(layout.making)
 
 
 def mirrors_of(context: Context) -> MirrorOf:

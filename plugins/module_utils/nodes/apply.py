@@ -9,11 +9,11 @@ import concurrent.futures
 import pathlib
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.change import Change, Plan
-from ansible_collections.comfyops.fleet.plugins.module_utils.checkout.apply import apply_tree
+from ansible_collections.comfyops.fleet.plugins.module_utils.checkout.apply import apply_tree, clear_making
 from ansible_collections.comfyops.fleet.plugins.module_utils.checkout.plan import PUT_ASIDE
 from ansible_collections.comfyops.fleet.plugins.module_utils.core.paths import CUSTOM_NODES
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, raise_all
-from ansible_collections.comfyops.fleet.plugins.module_utils.host.atomic import move, new_aside, remove_tree, write_text
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.atomic import move, new_aside, write_text
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.context import Context
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import Checkout
 from ansible_collections.comfyops.fleet.plugins.module_utils.nodes.manager import rendered
@@ -30,7 +30,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.nodes.plan import C
 
 def apply(context: Context, plan: Plan) -> None:
     """Do the planned changes. All nodes are tried, and all their faults are raised together."""
-    remove_tree(context.layout.making)
+    clear_making(context.layout)
     state = observe(context)
     with concurrent.futures.ThreadPoolExecutor(PARALLEL) as pool:
         faults = list(pool.map(lambda node: _apply_node(context, node, state, plan), context.lock.nodes))

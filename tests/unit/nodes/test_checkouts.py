@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import pathlib
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ import pytest
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import canonical
 from tests.support import locks
+from tests.support.processes import kill_tree
 from tests.support.trees import tree
 from tests.unit.nodes.conftest import Host, converge, look
 
@@ -326,26 +326,26 @@ def test_manager_is_configured_to_install_nothing(host: Host) -> None:
     assert any("install nothing" in note for note in look(context).notes)
 
 
-def test_a_killed_run_is_finished_by_the_next(host: Host, tmp_path: pathlib.Path) -> None:
+@pytest.mark.parametrize("with_children", [True, False])
+def test_a_killed_run_is_finished_by_the_next(host: Host, tmp_path: pathlib.Path, with_children: bool) -> None:
     document = tmp_path / "lock.json"
     document.write_text(canonical(host.document()))
     context = host.context()
     converge(context)
-    wanted = tree(host.root, without=(".git", "state", "cache"))
+    outside = (".git", ".making", "state", "cache")
+    wanted = tree(host.root, without=outside)
     chance = random.Random(7)
-    for _round in range(20):
-        subprocess.run(["rm", "-rf", str(host.root)], check=True)
+    for number in range(10):
+        host.root.rename(tmp_path / f"old{number}")
         command = [sys.executable, "-c", APPLY, str(document), str(host.root)]
-        process = subprocess.Popen(
-            command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        time.sleep(chance.uniform(0.05, 0.6))
-        os.killpg(process.pid, signal.SIGKILL)
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(chance.uniform(0.1, 0.7))
+        if with_children:
+            kill_tree(process.pid)
+        process.kill()
         process.wait()
         for directory in (context.home, context.home / "custom_nodes/palette"):
-            assert (
-                not directory.exists()
-                or git(directory, "status", "--porcelain", "--untracked-files=no", "--", "*.py") == ""
-            )
+            whole = ("status", "--porcelain", "--untracked-files=no", "--", "*.py")
+            assert not directory.exists() or git(directory, *whole) == ""
         converge(context)
-        assert tree(host.root, without=(".git", "state", "cache")) == wanted
+        assert tree(host.root, without=outside) == wanted

@@ -1,0 +1,37 @@
+# Copyright (c) 2026, the comfyops.fleet contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Processes of tests, killed as a power cut would: all of a tree at once."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+import signal
+
+
+def kill_tree(pid: int) -> None:
+    """SIGKILL the process ``pid`` and all its descendants; it is stopped first, so that it starts no further ones."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGSTOP)
+    for doomed in (*descendants(pid), pid):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(doomed, signal.SIGKILL)
+
+
+def descendants(pid: int) -> list[int]:
+    """All processes below ``pid``, the deepest first (proc(5): the fourth field of stat is the parent)."""
+    children: dict[int, list[int]] = {}
+    for entry in pathlib.Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                children.setdefault(parent, []).append(int(entry.name))
+    found: list[int] = []
+    waiting = [pid]
+    while waiting:
+        below = children.get(waiting.pop(), [])
+        found.extend(below)
+        waiting.extend(below)
+    return found[::-1]
