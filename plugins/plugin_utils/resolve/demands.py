@@ -1,0 +1,114 @@
+# Copyright (c) 2026, the comfyops.fleet contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who asks for which Python packages, line by line."""
+
+from __future__ import annotations
+
+import collections.abc as c
+import dataclasses
+import typing as t
+
+from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.finding import shown
+
+if t.TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
+    from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.target_environment import TargetEnvironment
+
+SPEC: t.Final = "spec"
+FLEET: t.Final = "comfyops.fleet"
+_WHEEL_REMEDY: t.Final = (
+    'Build its wheel once, put it where hosts reach it, and name that in python_packages: {{"name": "{name}", "url":'
+    ' "https://.../{file}", "sha256": "..."}}'
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Demand:
+    """Requirement lines (PEP 508) of one owner (``core``, ``node:<directory>``, ``spec``), and the file they are in."""
+
+    owner: str
+    file: str | None
+    lines: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        """The owner as messages name it."""
+        owner = f"node {self.owner.removeprefix('node:')}" if self.owner.startswith("node:") else self.owner
+        return f"{owner} ({self.file})" if self.file else owner
+
+
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """One requirement line that counts on the target."""
+
+    demand: Demand
+    text: str
+    requirement: Requirement
+
+    @property
+    def name(self) -> str:
+        """The package's canonical name."""
+        from packaging.utils import canonicalize_name
+
+        return str(canonicalize_name(self.requirement.name))
+
+    @property
+    def url(self) -> str | None:
+        """The URL without its fragment, where the line names one."""
+        return self.requirement.url.partition("#")[0] if self.requirement.url else None
+
+    def __str__(self) -> str:
+        return f"{self.demand.label}: {self.text}"
+
+
+def demand_of_spec(packages: c.Sequence[c.Mapping[str, t.Any]]) -> Demand:
+    """The lines of a spec's normalized ``python_packages``; repositories have pip's form ``name @ git+url@commit``."""
+    return Demand(SPEC, None, tuple(_line(entry) for entry in packages))
+
+
+def _line(entry: c.Mapping[str, t.Any]) -> str:
+    if "requirement" in entry:
+        return str(entry["requirement"])
+    if "git" in entry:
+        folder = f"#subdirectory={entry['subdirectory']}" if entry.get("subdirectory") else ""
+        return f"{entry['name']} @ git+{entry['git']}@{entry['commit']}{folder}"
+    return f"{entry['name']} @ {entry['url']}#sha256={entry['sha256']}"
+
+
+def lines_for(
+    environment: TargetEnvironment, demands: c.Iterable[Demand], excluded: c.Collection[str]
+) -> tuple[list[Line], list[FleetError]]:
+    """The lines that count on the target (by their markers, and without the excluded names), and what is wrong."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    lines: list[Line] = []
+    faults: list[FleetError] = []
+    markers = environment.markers()
+    for demand in demands:
+        for text in demand.lines:
+            try:
+                line = Line(demand, text, Requirement(text))
+            except InvalidRequirement as error:
+                reason = str(error).partition("\n")[0]
+                faults.append(FleetError(f"{shown(text)} is no requirement (PEP 508): {reason}", where=demand.label))
+                continue
+            marker = line.requirement.marker
+            if line.name in excluded or (marker and not marker.evaluate(t.cast("dict[str, str | set[str]]", markers))):
+                continue
+            lines.append(line)
+            faults += _build_faults(line)
+    return lines, faults
+
+
+def _build_faults(line: Line) -> list[FleetError]:
+    """A line that names a repository or a source archive: a wheel of it would have to be built first."""
+    if line.url is None or line.url.lower().endswith(".whl"):
+        return []
+    remedy = _WHEEL_REMEDY.format(name=line.name, file=f"{line.name.replace('-', '_')}-1.0-py3-none-any.whl")
+    if line.demand.owner != SPEC:
+        remedy += "; then give the node lines of its own, without this one, in custom_nodes[].requirements"
+    what = f"{shown(line.text)} needs a build, and no code of others runs while locking"
+    return [FleetError(what, where=f"{line.demand.label}", remedy=remedy)]
