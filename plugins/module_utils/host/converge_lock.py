@@ -28,6 +28,18 @@ _HEARTBEAT_SECONDS = 10.0
 _STALE_SECONDS = 60.0
 
 
+def held_by_another(directory: pathlib.Path) -> bool:
+    """Whether a process other than this one holds the lock in ``directory`` and lives.
+
+    What lies about unfinished is then its work, not something that was left behind.
+    """
+    path = directory / FILE_NAME
+    holder = _read(path)
+    if holder is None or _dead(path, holder):
+        return False
+    return holder.get("pid") != os.getpid() or holder.get("machine") != platform.node()
+
+
 class ConvergeLock:
     """Holds ``<directory>/converge.lock`` while its ``with`` block runs.
 
@@ -53,7 +65,7 @@ class ConvergeLock:
         deadline = time.monotonic() + self._timeout
         while not self._try():
             holder = _read(self._path)
-            if holder is not None and self._dead(holder):
+            if holder is not None and _dead(self._path, holder):
                 self._take_away(holder)
             elif time.monotonic() >= deadline:
                 raise _held(self._path, holder, self._timeout)
@@ -103,13 +115,6 @@ class ConvergeLock:
                     os.link(away, self._path)
             away.unlink()
 
-    def _dead(self, holder: dict[str, t.Any]) -> bool:
-        if holder.get("machine") != self._holder["machine"]:
-            return _age(self._path) > _STALE_SECONDS
-        if holder.get("boot_id") != self._holder["boot_id"]:
-            return True
-        return _start_time(int(holder.get("pid", 0))) != holder.get("start_time")
-
     def _beat(self) -> None:
         while not self._released.wait(_HEARTBEAT_SECONDS):
             with contextlib.suppress(OSError):
@@ -123,6 +128,14 @@ def _read(path: pathlib.Path) -> dict[str, t.Any] | None:
     except (FileNotFoundError, json.JSONDecodeError):
         return None
     return holder if isinstance(holder, dict) else None
+
+
+def _dead(path: pathlib.Path, holder: dict[str, t.Any]) -> bool:
+    if holder.get("machine") != platform.node():
+        return _age(path) > _STALE_SECONDS
+    if holder.get("boot_id") != _boot_id():
+        return True
+    return _start_time(int(holder.get("pid", 0))) != holder.get("start_time")
 
 
 def _age(path: pathlib.Path) -> float:
