@@ -12,6 +12,7 @@ import platform
 import re
 import shutil
 import subprocess
+import sys
 
 _NVIDIA = pathlib.Path("/proc/driver/nvidia")
 _ROCM = pathlib.Path("/dev/kfd")
@@ -67,7 +68,7 @@ def find_python(version: str, preferred: str | None = None) -> pathlib.Path | No
     minor = ".".join(version.split(".")[:2])
     names = [preferred] if preferred else []
     names += [f"{directory}/python{minor}" for directory in _PYTHON_DIRECTORIES]
-    names += [f"python{minor}", "python3"]
+    names += [f"python{minor}", "python3", os.path.realpath(sys.executable)]
     for pattern in _PYTHON_GLOBS:
         expanded = pathlib.Path(pattern.format(version=minor)).expanduser()
         names += [str(path / f"python{minor}") for path in sorted(pathlib.Path("/").glob(str(expanded)[1:]))]
