@@ -1,0 +1,102 @@
+# Copyright (c) 2026, the comfyops.fleet contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Look at one environment: interpreter, distributions, files that were changed, files that nobody owns."""
+
+from __future__ import annotations
+
+import collections.abc as c
+import os
+import pathlib
+import posixpath
+import re
+
+from ansible_collections.comfyops.fleet.plugins.module_utils.packages.compare import Environment
+from ansible_collections.comfyops.fleet.plugins.module_utils.packages.distributions import (
+    BYTECODE,
+    DIST_INFO,
+    Distribution,
+    distributions,
+    is_metadata,
+)
+from ansible_collections.comfyops.fleet.plugins.module_utils.packages.receipt import Fingerprints, changed_since
+from ansible_collections.comfyops.fleet.plugins.module_utils.packages.record import (
+    RecordedFile,
+    damaged_files,
+    read_record,
+)
+
+# What Python takes from a directory of packages: modules, and path files whose lines it runs when it starts.
+_LOADABLE = (".py", ".pyc", ".so", ".pth")
+_MODULES = (".py", ".pyc", ".so")
+
+
+def inspect(
+    environment: pathlib.Path, site: pathlib.Path, expected: c.Mapping[str, str], seen: Fingerprints | None, deep: bool
+) -> Environment:
+    """The environment with the directory of packages ``site``; expected: distribution to version, to spare reading.
+
+    seen: the receipt; without one every recorded file's existence and size is looked at. deep: hash every file.
+    """
+    python, fault = _interpreter(environment)
+    try:
+        entries = os.listdir(site)
+    except OSError:
+        return Environment(python, fault or f"{site.name} is not there", {})
+    installed, unreadable = distributions(site, entries, expected)
+    damaged: dict[str, tuple[str, ...]] = dict.fromkeys((*unreadable, *_doubled(installed)), ())
+    changed = None if seen is None or deep else changed_since(site, seen)
+    unknown = [entry for entry in entries if entry != BYTECODE and (seen is None or entry not in seen)]
+    foreign: list[str] = []
+    if changed is None or changed or unknown:
+        records = {each.name: _record(site, each) for each in installed}
+        damaged |= {name: () for name, files in records.items() if files is None}
+        known = {name: files for name, files in records.items() if files}
+        for name, files in damaged_files(site, known, _selected(changed), deep).items():
+            damaged[name] = tuple(files)
+        foreign = [entry for entry in sorted(set(unknown) - _owned(known)) if _is_foreign(site / entry)]
+    return Environment(python, fault, {each.name: each.version for each in installed}, damaged, tuple(foreign))
+
+
+def _interpreter(environment: pathlib.Path) -> tuple[str | None, str | None]:
+    """The interpreter's version, and what is wrong with it. Source: PEP 405, and uv's key for the version."""
+    try:
+        text = (environment / "pyvenv.cfg").read_text("utf-8")
+    except (OSError, ValueError):
+        return None, "pyvenv.cfg is not there"
+    settings = dict(re.findall(r"^\s*([a-z_-]+)\s*=\s*(.*?)\s*$", text, re.MULTILINE))
+    python = settings.get("version_info") or settings.get("version")
+    if settings.get("include-system-site-packages", "false").lower() != "false":
+        return python, "it takes packages of the system too"
+    if not os.access(environment / "bin" / "python", os.X_OK):
+        return python, "its bin/python can not be run"
+    return python, None
+
+
+def _doubled(installed: c.Sequence[Distribution]) -> set[str]:
+    names = [each.name for each in installed]
+    return {name for name in names if names.count(name) > 1}
+
+
+def _record(site: pathlib.Path, distribution: Distribution) -> list[RecordedFile] | None:
+    return read_record(site / distribution.entry) if distribution.entry.endswith(DIST_INFO) else []
+
+
+def _selected(changed: set[str] | None) -> c.Callable[[str], bool]:
+    if changed is None:
+        return lambda _path: True
+    return lambda path: path in changed or posixpath.dirname(path) in changed
+
+
+def _owned(records: c.Mapping[str, c.Sequence[RecordedFile]]) -> set[str]:
+    return {file.path.partition("/")[0] for files in records.values() for file in files}
+
+
+def _is_foreign(entry: pathlib.Path) -> bool:
+    """Whether Python could load it: a module, a path file, or an importable directory that has modules."""
+    if is_metadata(entry.name):
+        return False
+    if not entry.is_dir():
+        return entry.suffix in _LOADABLE
+    walked = os.walk(entry) if entry.name.isidentifier() else ()
+    return any(name.endswith(_MODULES) for _parent, _directories, names in walked for name in names)
