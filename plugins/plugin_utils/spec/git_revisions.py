@@ -38,7 +38,7 @@ def read_revision(entry: Mapping[str, t.Any], at: Location, findings: Findings) 
     """
     ref, commit = as_text(entry.get("ref")), as_text(entry.get("commit"))
     if ref:
-        _check_ref(ref, (*at, "ref"), findings)
+        _is_ref(ref, (*at, "ref"), findings)
     if commit and not _FULL_COMMIT.fullmatch(commit):
         return Revision(_ref_in_commit(ref, commit, at, findings), None)
     if ref and _FULL_COMMIT.fullmatch(ref):
@@ -66,10 +66,11 @@ def ref_problem(ref: str) -> str | None:
     return None
 
 
-def _check_ref(ref: str, at: Location, findings: Findings) -> None:
+def _is_ref(ref: str, at: Location, findings: Findings) -> bool:
     problem = ref_problem(ref)
     if problem:
         findings.error(at, f"{shown(ref)} is no branch or tag that git would take: it {problem}", "Write its real name")
+    return problem is None
 
 
 def _ref_in_commit(ref: str | None, commit: str, at: Location, findings: Findings) -> str:
@@ -79,8 +80,7 @@ def _ref_in_commit(ref: str | None, commit: str, at: Location, findings: Finding
     elif ref and ref != commit:
         remedy = "Keep one: the branch or tag in ref, or a full commit in commit"
         findings.error(place, f"{shown(commit)} is no commit, and ref names {shown(ref)}", remedy)
-    else:
-        _check_ref(commit, place, findings)
+    elif _is_ref(commit, place, findings):
         findings.warning(
             place, f"{shown(commit)} is a branch or tag, not a commit", f"Write it as ref: {shown(commit)}"
         )

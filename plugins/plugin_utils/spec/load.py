@@ -25,7 +25,7 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.normalize impo
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.read import display_name, read
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.schema import LibraryMissing, Misfit, misfits
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.spec import Spec
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.values import as_object, as_text
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.values import as_object
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,9 +48,11 @@ def load(directory: Path, version: str) -> Spec:
     path = directory / f"{version}{_SUFFIX}"
     file = read(path)
     document, found = _with_bases(whole(file.name, file.value), directory, (version,))
-    findings = Findings(document.origin)
-    normalized = normalize(document.value, version, findings)
-    found += _rule_findings(findings, document, found)
+    normalized: dict[str, t.Any] = {}
+    if document is not None:
+        findings = Findings(document.origin)
+        normalized = normalize(document.value, version, findings)
+        found += _rule_findings(findings, document, found)
     ordered = [finding for _order, finding in sorted(_in_order(found, file.name), key=lambda pair: pair[0])]
     if any(finding.severity == "error" for finding in ordered):
         raise SpecInvalid(ordered)
@@ -80,18 +82,28 @@ def _nearest(version: str, directory: Path) -> list[str]:
     return sorted(known, key=lambda name: (-likeness[name], name))
 
 
-def _with_bases(document: Document, directory: Path, chain: tuple[str, ...]) -> tuple[Document, list[_Found]]:
-    """Check a file against the schema and merge it with what it extends. chain: from the first to this one."""
+def _with_bases(document: Document, directory: Path, chain: tuple[str, ...]) -> tuple[Document | None, list[_Found]]:
+    """Check a file against the schema and merge it with what it extends. chain: from the first to this one.
+
+    There is no document when a base is missing or unreadable: rules would find faults in what is only half of a spec.
+    """
     name = document.origin(()).file
     found = [_misfit(name, misfit) for misfit in misfits(document.value)]
-    base = as_text(as_object(document.value).get("extends"))
-    if base is None or any(one.at in {(), ("extends",)} and not one.rough for one in found):
+    base = as_object(document.value).get("extends")
+    if base is None:
         return document, found
+    if any(one.at == ("extends",) for one in found):
+        return None, found
     problem = _chain_problem(base, directory, chain)
     if problem:
-        return document, [*found, _Found(("extends",), Finding(name, "/extends", *problem))]
-    file = read(directory / f"{base}{_SUFFIX}")
+        return None, [*found, _Found(("extends",), Finding(name, "/extends", *problem))]
+    try:
+        file = read(directory / f"{base}{_SUFFIX}")
+    except SpecInvalid as error:
+        return None, [*found, *(_Found((), finding) for finding in error.findings)]
     base_document, base_found = _with_bases(whole(file.name, file.value), directory, (*chain, base))
+    if base_document is None:
+        return None, found + base_found
     merged = merge(base_document, document)
     if not found and not base_found:
         found = [_misfit_of_merged(merged, misfit) for misfit in misfits(merged.value)]

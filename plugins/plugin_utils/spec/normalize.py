@@ -76,7 +76,7 @@ def _check_version_id(spec: dict[str, t.Any], version: str, findings: Findings) 
     found = new or old
     if found and found != version:
         place = ("version_id",) if new else ("id",)
-        remedy = f"Write {shown(version)}, or rename the file to {found}.json"
+        remedy = f"Write {shown(version)}, or rename the file to {shown(f'{found}.json')}"
         findings.error(place, f"{shown(found)} is not the file's name, {shown(version)}", remedy)
 
 

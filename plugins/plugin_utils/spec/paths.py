@@ -18,7 +18,7 @@ COMFY_HOME: t.Final = "$COMFY_HOME"
 
 _VARIABLE = re.compile(r"\$(?:\{(?P<braced>\w+)\}|(?P<plain>\w+))(?=/|$)", re.ASCII)
 _DOS_NAMES = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9\u00b9\u00b2\u00b3])(\..*)?", re.IGNORECASE)
-_REFUSED_CHARACTERS = '<>:"|?*\\$`'
+_REFUSED_CHARACTERS = '/<>:"|?*\\$`'
 _REFUSED_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 

@@ -9,7 +9,6 @@ import dataclasses
 import json
 import math
 import os
-import stat
 import typing as t
 from pathlib import Path
 
@@ -76,9 +75,7 @@ def display_name(path: Path) -> str:
 
 def _text(path: Path, name: str) -> str:
     try:
-        with open(path, "rb", opener=_open_at_once) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise _unreadable(name, "is no regular file", "Put the spec itself there")
+        with path.open("rb") as file:
             content = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise _unreadable(
@@ -91,11 +88,6 @@ def _text(path: Path, name: str) -> str:
     except UnicodeDecodeError as error:
         reason = f"is not UTF-8: byte {error.start + 1} is 0x{content[error.start]:02x}"
         raise _unreadable(name, reason, "Save the file as UTF-8") from error
-
-
-def _open_at_once(path: str, flags: int) -> int:
-    """Open without waiting for a writer, should the path be a named pipe."""
-    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _unreadable(name: str, reason: str, remedy: str) -> SpecInvalid:

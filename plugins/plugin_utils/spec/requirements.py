@@ -109,13 +109,12 @@ def _without_options(text: str, at: Location, findings: Findings) -> str | None:
     words = text.split()
     options = [name for word in words if pip_options.is_option(word) for name in pip_options.option_names(word)]
     refused = [name for name in options if name not in pip_options.DROPPED]
-    for name in dict.fromkeys(options):
-        if name in refused:
-            findings.error(at, f"has pip's option {name}", pip_options.remedy(name))
-        else:
-            findings.warning(at, f"pip's option {name} means nothing here and is left out", "Take it out")
+    for name in refused:
+        findings.error(at, f"has pip's option {name}", pip_options.remedy(name))
     if refused:
         return None
+    for name in options:
+        findings.warning(at, f"pip's option {name} means nothing here and is left out", "Take it out")
     if not options:
         return text.strip()
     return " ".join(word for word in words if not pip_options.is_option(word)) or None
