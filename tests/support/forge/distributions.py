@@ -28,6 +28,11 @@ TAR_DATE = 1_735_689_600
 STORED_BLOCK = 65535
 
 
+def normalize(name: str) -> str:
+    """A project's name as PEP 503 normalizes it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
 @dataclasses.dataclass(frozen=True)
 class Project:
     """What a distribution says about itself.
@@ -45,14 +50,9 @@ class Project:
     scripts: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
-    def normalized(self) -> str:
-        """The name as PEP 503 normalizes it."""
-        return re.sub(r"[-_.]+", "-", self.name).lower()
-
-    @property
     def escaped(self) -> str:
         """The name as file names have it."""
-        return self.normalized.replace("-", "_")
+        return normalize(self.name).replace("-", "_")
 
     def files(self) -> dict[str, bytes]:
         """The installed files."""
@@ -184,6 +184,11 @@ def stored_deflate(content: bytes) -> bytes:
         size = len(block)
         result.write(bytes([final]) + size.to_bytes(2, "little") + (size ^ 0xFFFF).to_bytes(2, "little") + block)
     return result.getvalue()
+
+
+def stored_zlib(content: bytes) -> bytes:
+    """The zlib format (RFC 1950) around stored blocks."""
+    return b"\x78\x01" + stored_deflate(content) + zlib.adler32(content).to_bytes(4, "big")
 
 
 def _gzip(content: bytes) -> bytes:

@@ -10,16 +10,19 @@ Pages carry sha256 (PEP 503), metadata files (PEP 658 and 714), sizes and upload
 from __future__ import annotations
 
 import dataclasses
+import email.parser
 import html
 import re
 import typing as t
 import urllib.parse
+import zipfile
 
-from tests.support.forge.distributions import Project, sdist, wheel
+from tests.support.forge.distributions import Project, normalize, sdist, wheel
 from tests.support.forge.web import Request, Response, data, document, redirect, static, text
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from tests.support.forge.contents import Content, ContentStore
 
@@ -29,26 +32,18 @@ DEFAULT_UPLOAD_TIME = "2025-01-01T00:00:00Z"
 
 @dataclasses.dataclass(frozen=True)
 class Release:
-    """One file of an index. ``yanked`` is the reason (which may be empty) or None."""
+    """One file of an index: ``name`` normalized, ``yanked`` the reason (which may be empty) or None."""
 
     index: str
-    project: Project
+    name: str
+    version: str
+    requires_python: str | None
     filename: str
     url: str
     content: Content
     metadata: Content
     upload_time: str = DEFAULT_UPLOAD_TIME
     yanked: str | None = None
-
-    @property
-    def name(self) -> str:
-        """The project's normalized name."""
-        return self.project.normalized
-
-    @property
-    def version(self) -> str:
-        """The version, with its local part."""
-        return self.project.version
 
     @property
     def sha256(self) -> str:
@@ -98,7 +93,7 @@ class Index:
     ) -> Release:
         """Publishes a generated wheel."""
         project = Project(name, version, requires, modules or {}, requires_python, extras or {}, scripts or {})
-        return self.publish(project, *wheel(project, tag), upload_time=upload_time)
+        return self.publish(*wheel(project, tag), project.metadata(), upload_time)
 
     def sdist(
         self,
@@ -112,15 +107,30 @@ class Index:
     ) -> Release:
         """Publishes a generated source distribution; building it appends to the file ``marker``."""
         project = Project(name, version, requires, modules or {})
-        return self.publish(project, *sdist(project, marker), upload_time=upload_time)
+        return self.publish(*sdist(project, marker), project.metadata(), upload_time)
+
+    def wheel_file(self, path: Path) -> Release:
+        """Publishes a wheel that somebody else made, such as pip's."""
+        with zipfile.ZipFile(path) as archive:
+            (member,) = [name for name in archive.namelist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", name)]
+            return self.publish(path.name, path.read_bytes(), archive.read(member))
 
     def publish(
-        self, project: Project, filename: str, body: bytes, *, upload_time: str = DEFAULT_UPLOAD_TIME
+        self, filename: str, body: bytes, metadata: bytes, upload_time: str = DEFAULT_UPLOAD_TIME
     ) -> Release:
-        """Publishes a file with these bytes, in place of one of the same name."""
-        content, metadata = self._contents.add((body,)), self._contents.add((project.metadata(),))
-        url = f"{self._base_url}{self._files_path}{urllib.parse.quote(filename)}"
-        release = Release(self.name, project, filename, url, content, metadata, upload_time)
+        """Publishes a file with these bytes and core metadata, in place of one of the same name."""
+        fields = email.parser.BytesHeaderParser().parsebytes(metadata)
+        release = Release(
+            index=self.name,
+            name=normalize(fields["Name"]),
+            version=fields["Version"],
+            requires_python=fields["Requires-Python"],
+            filename=filename,
+            url=f"{self._base_url}{self._files_path}{urllib.parse.quote(filename)}",
+            content=self._contents.add((body,)),
+            metadata=self._contents.add((metadata,)),
+            upload_time=upload_time,
+        )
         self._releases[filename] = release
         return release
 
@@ -145,7 +155,7 @@ class Index:
         """The list of projects, or of one project's files."""
         if project is None:
             return self._projects(request)
-        normalized = re.sub(r"[-_.]+", "-", project).lower()
+        normalized = normalize(project)
         if normalized != project or not request.path.endswith("/"):
             return redirect(request.path.rstrip("/").rpartition("/")[0] + f"/{normalized}/", status=301)
         releases = [release for release in self.releases if release.name == normalized]
@@ -178,8 +188,8 @@ class Index:
             "upload-time": release.upload_time,
             "yanked": False if release.yanked is None else release.yanked or True,
         }
-        if release.project.requires_python:
-            file["requires-python"] = release.project.requires_python
+        if release.requires_python:
+            file["requires-python"] = release.requires_python
         if self._has_metadata(release):
             file["core-metadata"] = file["dist-info-metadata"] = {"sha256": release.metadata.sha256}
         return file
@@ -190,8 +200,8 @@ class Index:
     def _html_file(self, release: Release) -> str:
         fragment = f"#sha256={release.sha256}" if self.habits.hashes else ""
         attributes = {"href": self._path(release) + fragment}
-        if release.project.requires_python:
-            attributes["data-requires-python"] = release.project.requires_python
+        if release.requires_python:
+            attributes["data-requires-python"] = release.requires_python
         if release.yanked is not None:
             attributes["data-yanked"] = release.yanked
         if self._has_metadata(release):

@@ -235,3 +235,14 @@ def test_a_conflict_and_a_private_index_are_told(forge: Forge, client: Client) -
     index.token = "right"
     assert client.compile(index.url, "left")[0] != 0
     assert client.compile(index.url.replace("//", "//user:right@"), "left")[0] == 0
+
+
+def test_a_wheel_that_somebody_else_made_is_published(forge: Forge, client: Client, tmp_path: Path) -> None:
+    made = forge.index("elsewhere").wheel("Blue.Box", "1.0", requires=["yellowbox"], requires_python=">=3.8")
+    path = tmp_path / made.filename
+    path.write_bytes(made.content.data)
+    forge.index().wheel("yellowbox", "1.0")
+    taken = forge.index().wheel_file(path)
+    assert (taken.name, taken.version, taken.requires_python) == ("blue-box", "1.0", ">=3.8")
+    assert taken.metadata == made.metadata
+    assert client.compile(forge.index().url, "blue-box") == (0, "blue-box==1.0\nyellowbox==1.0\n")
