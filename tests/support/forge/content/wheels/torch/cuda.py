@@ -1,0 +1,11 @@
+# Copyright (c) 2026, the comfyops.fleet contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""GPUs, of which a stand-in has none."""
+
+from __future__ import annotations
+
+
+def is_available() -> bool:
+    """Whether there is a GPU that this build can use."""
+    return False

@@ -1,0 +1,9 @@
+# Copyright (c) 2026, the comfyops.fleet contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What was built, and for which CUDA; the forge writes both into each release."""
+
+from __future__ import annotations
+
+__version__ = "0"
+cuda: str | None = None
