@@ -62,7 +62,7 @@ class World:
         index.wheel("colours", "2.0", modules={"colours/__init__.py": "", "colours/red.py": "RED = 1\n"})
         index.wheel("colours", "1.5", modules={"colours/__init__.py": "", "colours/red.py": "RED = 0\n"})
         index.wheel("paper", "1.0", modules={"paper.py": ""})
-        self.checkpoint = self.forge.model("checkpoint.safetensors", size=300_000, seed=1)
+        self.checkpoint = self.forge.model("checkpoint.safetensors", size=300_000, seed="1")
         self.spec: Spec = {
             "schema_version": 2,
             "version_id": VERSION,

@@ -35,7 +35,7 @@ def test_a_bare_machine_and_a_second_run(world: World) -> None:
     assert world.forge.requests == []
     assert (world.directory / "versions" / f"{VERSION}.lock.json").read_bytes() == lock
     assert (world.home / "custom_nodes/palette/__init__.py").exists()
-    assert (world.root / "models/checkpoints/one.safetensors").read_bytes() == world.checkpoint.content.read()
+    assert (world.root / "models/checkpoints/one.safetensors").read_bytes() == world.checkpoint.content.data()
     imported = [str(world.home / ".venv/bin/python"), "-c", "import torchlike, smallmath, colours.red, paper"]
     subprocess.run(imported, check=True)
     assert world.playbooks.run("drift").returncode == 0
@@ -93,14 +93,14 @@ def package_pinned(world: World) -> None:
 
 
 def model_added(world: World) -> None:
-    added = world.forge.model("lora.safetensors", size=50_000, seed=2)
+    added = world.forge.model("lora.safetensors", size=50_000, seed="2")
     entry = {"source": added.url, "target_subdir": "loras", "checksum": f"sha256:{added.sha256}"}
     world.spec["models"] = [*world.spec["models"], entry]
     world.lock()
 
 
 def model_replaced(world: World) -> None:
-    other = world.forge.model("other.safetensors", size=60_000, seed=3)
+    other = world.forge.model("other.safetensors", size=60_000, seed="3")
     path = world.spec["models"][0]["target_path"]
     world.spec["models"] = [{"source": other.url, "target_path": path, "checksum": f"sha256:{other.sha256}"}]
     world.lock()
@@ -171,7 +171,7 @@ def test_rollback_brings_back_models_and_data(world: World) -> None:
     world.forge.close()
     world.playbooks.succeed("realize")
     assert world.home.name == first
-    assert (world.root / "models/checkpoints/one.safetensors").read_bytes() == world.checkpoint.content.read()
+    assert (world.root / "models/checkpoints/one.safetensors").read_bytes() == world.checkpoint.content.data()
     assert (world.home / "custom_nodes/palette/config.json").read_text() == "later"
 
 
