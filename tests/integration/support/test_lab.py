@@ -248,14 +248,29 @@ def test_a_cut_link_is_cut_until_it_is_back(lab: Lab, host: Host) -> None:
     assert connect(lab, host.address, 22, seconds=3).startswith("SSH-2.0")
 
 
-def test_ssh_gives_up_when_the_link_is_cut_under_it(lab: Lab, host: Host) -> None:
+def test_ansible_gives_a_host_up_that_is_cut_off_under_it(lab: Lab, host: Host) -> None:
+    argv = [str(ANSIBLE), "--inventory", str(lab.inventory()), "--module-name", "ansible.builtin.command"]
     with ThreadPoolExecutor(1) as pool:
-        running_command = pool.submit(host.shell, "sleep 60", check=False)
-        wait_until(lambda: any("sleep 60" in found.command for found in host.processes()), 5, "no command")
+        playing = pool.submit(lab.run, [*argv, "--args", "sleep 60", host.name], check=False)
+        wait_until(lambda: any(found.command == "sleep 60" for found in host.processes()), 10, "no module")
         host.link_down()
-        assert running_command.result(timeout=20).returncode == 255
+        cut = time.monotonic()
+        result = playing.result(timeout=30)
+    assert result.returncode == 4
+    assert time.monotonic() - cut < 12
     host.link_up()
-    host.kill_processes("sleep 60")
+    assert host.kill_processes("^sleep 60$"), "what a host does when nobody hears it, it goes on doing"
+
+
+def test_a_killed_module_is_a_failed_module(lab: Lab, host: Host) -> None:
+    argv = [str(ANSIBLE), "--inventory", str(lab.inventory()), "--module-name", "ansible.builtin.command"]
+    with ThreadPoolExecutor(1) as pool:
+        playing = pool.submit(lab.run, [*argv, "--args", "sleep 64", host.name], check=False)
+        wait_until(lambda: any(found.command == "sleep 64" for found in host.processes()), 10, "no module")
+        assert "sleep 64" in {process.command for process in host.kill_processes("^/usr/bin/python3")}
+        result = playing.result(timeout=10)
+    assert result.returncode == 2
+    assert "Killed" in result.stdout or "137" in result.stdout
 
 
 RECEIVER = """

@@ -81,20 +81,22 @@ class Access:
         )
         return ("-F", "none", *(part for setting in settings for part in ("-o", setting)))
 
-    def inventory(self, addresses: Mapping[str, str], user: str) -> Path:
+    def inventory(self, addresses: Mapping[str, str], user: str, *, own_ssh_args: bool) -> Path:
         """Write an Ansible inventory of the hosts, group ``comfy``, and give its path.
 
-        The options are in ``ansible_ssh_common_args``, so that the ``ssh_args`` of an ansible.cfg come first and count.
+        With ``own_ssh_args`` a cut link is noticed within seconds; else ``ssh_args`` are those of the ansible.cfg.
         """
-        shared = ("-o", "ControlMaster=auto", "-o", "ControlPersist=60s")
         variables = {
             "ansible_connection": "ssh",
             "ansible_user": user,
             "ansible_ssh_private_key_file": str(self.key),
             "ansible_python_interpreter": HOST_PYTHON,
-            "ansible_ssh_common_args": " ".join((*self.options(), *shared)),
+            "ansible_ssh_common_args": " ".join(self.options()),
             "ansible_control_path_dir": str(self.sockets),
         }
+        if own_ssh_args:
+            shared = ("ControlMaster=auto", "ControlPersist=60s", *PATIENCE)
+            variables["ansible_ssh_args"] = " ".join(f"-o {setting}" for setting in shared)
         hosts = {name: {"ansible_host": address} for name, address in addresses.items()}
         path = self.directory / f"inventory-{user}.yml"
         # JSON is YAML, and needs no library.

@@ -134,7 +134,9 @@ class Host:
         """SIGKILL processes of the host with all their descendants, at one moment; give those that were killed.
 
         ``matching`` is a regular expression to search for in the command lines. Without it, all that was started over
-        ssh: the modules that Ansible runs just now and their children, whatever they are called.
+        ssh: the modules that Ansible runs just now and their children, whatever they are called. Ansible then finds
+        the host unreachable, since ssh cannot tell a killed command from a lost connection; with the shell above the
+        module left alive (``"^/usr/bin/python3"``) it finds that the module failed.
         """
 
         def choose(around: list[Process]) -> list[Process]:

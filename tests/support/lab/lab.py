@@ -187,9 +187,13 @@ class Lab:
         ).write(directory / "machine.json")
         return host
 
-    def inventory(self, user: str = "root") -> Path:
-        """Write an Ansible inventory (YAML) of the hosts, group ``comfy``; ``user`` is ``root`` or ``comfy``."""
-        return self.access.inventory({host.name: host.address for host in self._hosts}, user)
+    def inventory(self, user: str = "root", *, own_ssh_args: bool = True) -> Path:
+        """Write an Ansible inventory (YAML) of the hosts, group ``comfy``; ``user`` is ``root`` or ``comfy``.
+
+        With ``own_ssh_args`` a cut link is noticed within seconds; else ``ssh_args`` are those of the ansible.cfg.
+        """
+        addresses = {host.name: host.address for host in self._hosts}
+        return self.access.inventory(addresses, user, own_ssh_args=own_ssh_args)
 
     # ---- commands beside the hosts
 
