@@ -74,7 +74,7 @@ def misfits(document: object) -> list[Misfit]:
     """
     found = {
         (misfit.at, misfit.reason): misfit
-        for error in _validator().iter_errors(document)
+        for error in validator().iter_errors(document)
         for misfit in _explained(_fault(error))
     }
     return sorted(found.values(), key=lambda misfit: sort_key(misfit.at))
@@ -88,7 +88,8 @@ def schema() -> dict[str, t.Any]:
 
 
 @functools.cache
-def _validator() -> Draft202012Validator:
+def validator() -> Draft202012Validator:
+    """Give what checks documents against the schema. Raises LibraryMissing when jsonschema is not installed."""
     try:
         from jsonschema import Draft202012Validator
     except ImportError as error:

@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import collections.abc as c
+import sys
 import typing as t
 
 import jsonschema
 import pytest
 
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec import limits
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.schema import schema
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.schema import LibraryMissing, schema, validator
 
 if t.TYPE_CHECKING:
     from tests.unit.spec.conftest import Document, Specs
@@ -245,6 +246,14 @@ def test_everything_that_is_missing_is_named(specs: Specs) -> None:
     }
     specs.write("x", {"schema_version": 3, "python_packages": [{"url": "https://h.org/a.whl"}]})
     assert [finding.reason for finding in specs.findings()] == ["key 'name' is missing", "key 'sha256' is missing"]
+
+
+def test_a_control_node_without_jsonschema_is_told_so(specs: Specs, monkeypatch: pytest.MonkeyPatch) -> None:
+    specs.write("x", {})
+    monkeypatch.setitem(sys.modules, "jsonschema", None)
+    validator.cache_clear()
+    with pytest.raises(LibraryMissing, match=r"jsonschema is not there for .*Install it for that Python, or run 'make"):
+        specs.load()
 
 
 def test_absent_and_null_are_the_same_for_optional_texts(specs: Specs) -> None:
