@@ -55,7 +55,7 @@ class ActionModule(ActionBase):
     _supports_check_mode = True
     _supports_diff = True
 
-    def run(self, tmp: None = None, task_vars: Result | None = None) -> Result:
+    def run(self, tmp: str | None = None, task_vars: Result | None = None) -> Result:
         """Ansible's entry point. See the module's documentation for options and return values."""
         result: Result = super().run(tmp, task_vars)
         validated = ArgumentSpecValidator(ARGUMENTS).validate(self._task.args)

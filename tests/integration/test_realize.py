@@ -35,7 +35,7 @@ def test_a_bare_machine_and_a_second_run(world: World) -> None:
     assert world.forge.requests == []
     assert (world.directory / "versions" / f"{VERSION}.lock.json").read_bytes() == lock
     assert (world.home / "custom_nodes/palette/__init__.py").exists()
-    assert (world.root / "models/checkpoints/one.safetensors").read_bytes() == world.checkpoint.content.data()
+    assert (world.root / "models/checkpoints/one.safetensors").read_bytes() == world.checkpoint.content.data
     imported = [str(world.home / ".venv/bin/python"), "-c", "import torchlike, smallmath, colours.red, paper"]
     subprocess.run(imported, check=True)
     assert world.playbooks.run("drift").returncode == 0
@@ -171,7 +171,7 @@ def test_rollback_brings_back_models_and_data(world: World) -> None:
     world.forge.close()
     world.playbooks.succeed("realize")
     assert world.home.name == first
-    assert (world.root / "models/checkpoints/one.safetensors").read_bytes() == world.checkpoint.content.data()
+    assert (world.root / "models/checkpoints/one.safetensors").read_bytes() == world.checkpoint.content.data
     assert (world.home / "custom_nodes/palette/config.json").read_text() == "later"
 
 

@@ -14,7 +14,6 @@ import dataclasses
 import hashlib
 import pathlib
 import posixpath
-import typing as t
 import urllib.parse
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.checkout import git
@@ -185,4 +184,4 @@ def _absolute(repo: str, url: str) -> str:
         return url
     parts = urllib.parse.urlsplit(repo)
     path = posixpath.normpath(posixpath.join(parts.path, url))
-    return t.cast(str, urllib.parse.urlunsplit(parts._replace(path=path)))
+    return urllib.parse.urlunsplit(parts._replace(path=path))

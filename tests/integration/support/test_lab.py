@@ -600,14 +600,16 @@ def test_a_lab_by_hand_outlives_the_command_that_started_it(
 
 
 def test_who_is_not_root_is_told_what_to_do() -> None:
-    os.seteuid(65534)
+    user = os.geteuid()
+    os.seteuid(user or 65534)
     try:
         with pytest.raises(LabError, match=r"needs root.*COMFY_LAB=off"):
             require()
     finally:
-        os.seteuid(0)
+        os.seteuid(user)
 
 
+@pytest.mark.usefixtures("without_lab")
 def test_missing_tools_are_named_as_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(requirements.TOOLS, "no-such-tool", "some-package")
     monkeypatch.setitem(requirements.TOOLS, "no-such-tool-either", "another-package")
@@ -615,6 +617,7 @@ def test_missing_tools_are_named_as_packages(monkeypatch: pytest.MonkeyPatch) ->
         require()
 
 
+@pytest.mark.usefixtures("without_lab")
 def test_a_test_fails_where_the_lab_cannot_run_and_is_skipped_only_on_demand(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(requirements.TOOLS, "no-such-tool", "some-package")
     monkeypatch.delenv("COMFY_LAB", raising=False)
@@ -625,8 +628,8 @@ def test_a_test_fails_where_the_lab_cannot_run_and_is_skipped_only_on_demand(mon
         demand_lab()
 
 
+@pytest.mark.usefixtures("without_lab")
 def test_a_directory_in_use_or_too_deep_is_refused(tmp_path: Path) -> None:
-    demand_lab()
     (tmp_path / "file").touch()
     with pytest.raises(LabError, match="is not empty"):
         Lab(tmp_path).open()
@@ -636,6 +639,7 @@ def test_a_directory_in_use_or_too_deep_is_refused(tmp_path: Path) -> None:
     assert not deep.exists()
 
 
+@pytest.mark.usefixtures("without_lab")
 def test_the_base_tree_is_made_from_the_mirror_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv(base.MIRROR_VARIABLE, raising=False)
     assert base.mirror().startswith(("http", "file:"))
@@ -649,6 +653,18 @@ def test_the_base_tree_is_made_from_the_mirror_of_this_machine(monkeypatch: pyte
     monkeypatch.setenv("APT_CONFIG", str(no_sources))
     with pytest.raises(LabError, match="set COMFY_LAB_MIRROR"):
         base.mirror()
+
+
+@pytest.mark.usefixtures("without_lab")
+def test_a_base_tree_that_cannot_be_made_leaves_none_and_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        monkeypatch.setenv(base.MIRROR_VARIABLE, f"http://127.0.0.1:{nobody.getsockname()[1]}/debian")
+        with pytest.raises(LabError, match=r"could not be made(.|\n)*127\.0\.0\.1"):
+            base.ensure(tmp_path)
+    assert not (tmp_path / base.digest()).exists()
 
 
 def test_another_recipe_is_another_tree(monkeypatch: pytest.MonkeyPatch) -> None:
