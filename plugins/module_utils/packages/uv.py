@@ -28,7 +28,7 @@ _NETWORK = frozenset(
         *("UV_HTTP_TIMEOUT", "UV_HTTP_CONNECT_TIMEOUT", "UV_HTTP_RETRIES", "UV_CONCURRENT_DOWNLOADS"),
     )
 )
-_FOREIGN = ("PYTHON", "VIRTUAL_ENV", "CONDA")
+_FOREIGN = ("UV_", "PYTHON", "VIRTUAL_ENV", "CONDA", "RUST_")
 _OPTIONS = ("--no-config", "--no-progress", "--color", "never")
 # Some GB over a slow line.
 _SECONDS = 6 * 3600
@@ -79,7 +79,7 @@ class Uv:
         return completed
 
     def _environment(self) -> dict[str, str | None]:
-        foreign = (name for name in os.environ if name.startswith(("UV_", *_FOREIGN)) and name not in _NETWORK)
+        foreign = (name for name in os.environ if name.startswith(_FOREIGN) and name not in _NETWORK)
         return {
             **dict.fromkeys(foreign),
             "NETRC": f"/proc/{os.getpid()}/fd/{self._netrc}",
