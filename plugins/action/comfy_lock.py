@@ -40,7 +40,7 @@ ARGUMENTS: dict[str, t.Any] = {
     "civitai_endpoint": {"type": "str"},
     "model_mirrors": {"type": "list", "elements": "str", "default": []},
     "credentials": {"type": "dict", "default": {}, "no_log": True},
-    "allow_http": {"type": "bool", "default": False},
+    "allow_http": {"type": "bool"},
 }
 # The checkout's own specs: <collection>/versions beside plugins/.
 _SHIPPED = pathlib.Path(__file__).resolve().parents[2] / "versions"
@@ -106,13 +106,13 @@ class ActionModule(ActionBase):
             _refuse(path, before, stale)
         if before and not stale and not options["upgrade"]:
             return before, []
-        after = make_lock(spec.normalized, before, self._resolution(options, task_vars))
+        after = make_lock(spec.normalized, before, self._resolution(options, task_vars, spec.normalized["policy"]))
         if after == before:
             return after, []
         action = {"part": "lock", "action": "change" if before else "create", "name": path.name}
         return after, [{**action, "before": _summary(before), "after": _summary(after)}]
 
-    def _resolution(self, options: Result, task_vars: Result) -> Resolution:
+    def _resolution(self, options: Result, task_vars: Result, policy: Result) -> Resolution:
         credentials = {**_environment_tokens(), **options["credentials"]}
         cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "comfyops-fleet"
         return Resolution(
@@ -121,7 +121,7 @@ class ActionModule(ActionBase):
                 hf_endpoint=options["hf_endpoint"],
                 civitai_endpoint=options["civitai_endpoint"],
                 credentials=credentials,
-                allow_http=options["allow_http"],
+                allow_http=policy["allow_http"] if options["allow_http"] is None else options["allow_http"],
                 model_mirrors=tuple(options["model_mirrors"]),
             ),
             python_indexes=options["python_indexes"],

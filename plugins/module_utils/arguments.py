@@ -45,7 +45,8 @@ MODELS: dict[str, t.Any] = {
     "model_mirrors": {"type": "list", "elements": "str", "default": []},
     "hf_endpoint": {"type": "str"},
     "civitai_endpoint": {"type": "str"},
-    "allow_http": {"type": "bool", "default": False},
+    # Not given: what the spec's policy says.
+    "allow_http": {"type": "bool"},
 }
 
 
@@ -69,13 +70,15 @@ def context_from(params: dict[str, t.Any]) -> Context:
         lock=lock,
         target=choose_target(lock.targets, gather(), params.get("target")),
         layout=layout_from(params),
-        settings=_settings(params, lock.spec["options"]),
+        settings=_settings(params, lock.spec),
     )
 
 
-def _settings(params: dict[str, t.Any], spec_options: c.Mapping[str, t.Any]) -> Settings:
+def _settings(params: dict[str, t.Any], spec: c.Mapping[str, t.Any]) -> Settings:
+    said = {**spec["options"], **spec["policy"]}
+
     def option(name: str) -> bool:
-        return bool(spec_options[name] if params.get(name) is None else params[name])
+        return bool(said[name] if params.get(name) is None else params[name])
 
     return Settings(
         offline=option("offline"),
@@ -90,7 +93,7 @@ def _settings(params: dict[str, t.Any], spec_options: c.Mapping[str, t.Any]) -> 
         hf_endpoint=params.get("hf_endpoint"),
         civitai_endpoint=params.get("civitai_endpoint"),
         credentials=params.get("credentials") or {},
-        allow_http=bool(params.get("allow_http")),
+        allow_http=option("allow_http"),
     )
 
 

@@ -105,9 +105,8 @@ options:
     default: {}
   allow_http:
     description:
-      - Allow plain HTTP to other hosts than this one.
+      - Allow plain HTTP to other hosts than this one. Defaults to the spec's C(policy.allow_http).
     type: bool
-    default: false
 requirements:
   - git, uv, jsonschema, packaging and huggingface_hub on the control node
 seealso:
