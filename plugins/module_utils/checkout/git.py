@@ -51,7 +51,8 @@ _FOREIGN = (
 _ATTEMPTS = 3
 _LOCK_SECONDS = 5.0
 _PASSING = re.compile(
-    r"could not resolve|(could not|failed to|couldn't) connect|timed out|connection re(fused|set)|early EOF|unexpected disconnect|RPC failed|HTTP 5\d\d"
+    r"could not resolve|(could not|failed to|couldn't) connect|timed out|connection re(fused|set)|early EOF"
+    r"|unexpected disconnect|RPC failed|HTTP 5\d\d"
     r"|error: 5\d\d|hung up|TLS|gnutls|SSL_",
     re.IGNORECASE,
 )
