@@ -3,4 +3,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The version of this core; it is the one in pyproject.toml."""
 
+from __future__ import annotations
+
 __version__ = "0.9.0"
