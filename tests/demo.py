@@ -14,7 +14,7 @@ import sys
 import time
 import typing as t
 
-from tests.support.comfyui import ComfyUI, picture_workflow
+from tests.support.comfyui import ComfyUI
 from tests.support.playbook import CHECKOUT, Playbooks, Run
 
 if t.TYPE_CHECKING:
@@ -34,8 +34,9 @@ class DemoFailed(Exception):
 class Demo:
     """The steps, each with what it showed."""
 
-    def __init__(self, playbooks: Playbooks) -> None:
+    def __init__(self, playbooks: Playbooks, workflow: dict[str, t.Any]) -> None:
         self._playbooks = playbooks
+        self._workflow = workflow
         self._shown: list[str] = []
         self._begin = time.monotonic()
 
@@ -105,8 +106,8 @@ class Demo:
         with ComfyUI(home, DIRECTORY / "comfyui.log") as comfy:
             stats = comfy.get("/system_stats")["system"]
             nodes = comfy.get("/object_info")
-            comfy.run(picture_workflow("demo"))
-        pictures = sorted((machine("machine1") / "data/output").glob("demo*.png"))
+            comfy.run(self._workflow)
+        pictures = sorted((machine("machine1") / "data/output").glob("*.png"))
         self._require(bool(pictures), "the workflow leaves a picture")
         self._note(f"ComfyUI {stats['comfyui_version']} served {len(nodes)} node classes and made {pictures[0].name}")
         self._step("Look for drift once more: ComfyUI and its nodes have written files")
@@ -149,7 +150,7 @@ def current(name: str) -> pathlib.Path:
 
 @contextlib.contextmanager
 def forge() -> Iterator[dict[str, t.Any]]:
-    """A forge with the demo's content; gives the variables that point a run at it."""
+    """A forge with the demo's content; gives what it says of itself: variables and environment for runs, workflows."""
     ready = DIRECTORY / "forge.json"
     command = [sys.executable, "-m", "tests.support.forge", "--demo", "--directory", str(DIRECTORY / "forge")]
     process = subprocess.Popen([*command, "--ready", str(ready)], cwd=CHECKOUT)
@@ -159,7 +160,7 @@ def forge() -> Iterator[dict[str, t.Any]]:
             if process.poll() is not None or time.monotonic() > deadline:
                 raise DemoFailed("the forge did not start")
             time.sleep(0.05)
-        yield json.loads(ready.read_text())["variables"]
+        yield json.loads(ready.read_text())
     finally:
         process.terminate()
         process.wait()
@@ -173,9 +174,9 @@ def main() -> int:
     versions.mkdir(parents=True)
     shutil.copy(CHECKOUT / "versions/demo.json", versions)
     try:
-        with forge() as variables:
-            common = {**variables, "version": "demo", "comfy_versions_dir": str(versions)}
-            shown = Demo(Playbooks(common)).run()
+        with forge() as made:
+            common = {**made["variables"], "version": "demo", "comfy_versions_dir": str(versions)}
+            shown = Demo(Playbooks(common, environment=made["environment"]), made["model_workflow"]).run()
     except DemoFailed as failure:
         print(f"\nThe demo failed: {failure}", file=sys.stderr)
         return 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import pathlib
 import typing as t
+import urllib.parse
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
@@ -44,7 +45,11 @@ ARGUMENTS: dict[str, t.Any] = {
 }
 # The checkout's own specs: <collection>/versions beside plugins/.
 _SHIPPED = pathlib.Path(__file__).resolve().parents[2] / "versions"
-_TOKENS = {"huggingface.co": "HF_TOKEN", "civitai.com": "CIVITAI_TOKEN"}
+# The site's own host, the option that may name another, and the variable with the token for it.
+_TOKENS = (
+    ("huggingface.co", "hf_endpoint", "HF_TOKEN"),
+    ("civitai.com", "civitai_endpoint", "CIVITAI_TOKEN"),
+)
 _ASK_PYTHON = "python3 -I -c 'import sys; print(\"%d.%d\" % sys.version_info[:2])'"
 display = Display()
 
@@ -113,7 +118,7 @@ class ActionModule(ActionBase):
         return after, [{**action, "before": _summary(before), "after": _summary(after)}]
 
     def _resolution(self, options: Result, task_vars: Result, policy: Result) -> Resolution:
-        credentials = {**_environment_tokens(), **options["credentials"]}
+        credentials = {**_environment_tokens(options), **options["credentials"]}
         cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "comfyops-fleet"
         return Resolution(
             git=Access(cache / "git", options["git_mirrors"], credentials),
@@ -189,8 +194,13 @@ def _builds(document: Result) -> dict[str, str]:
     return {name: build_name(lock, target) for name, target in lock.targets.items()}
 
 
-def _environment_tokens() -> dict[str, str]:
-    return {host: os.environ[name] for host, name in _TOKENS.items() if os.environ.get(name)}
+def _environment_tokens(options: Result) -> dict[str, str]:
+    found = {}
+    for host, option, variable in _TOKENS:
+        asked = urllib.parse.urlsplit(options[option]).netloc if options[option] else host
+        if os.environ.get(variable):
+            found[asked] = os.environ[variable]
+    return found
 
 
 def _python_version(given: str | None) -> str | None:
