@@ -8,6 +8,7 @@ from __future__ import annotations
 import collections.abc as c
 import dataclasses
 import typing as t
+import urllib.parse
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.finding import shown
@@ -105,7 +106,7 @@ def lines_for(
 
 def _build_faults(line: Line) -> list[FleetError]:
     """A line that names a repository or a source archive: a wheel of it would have to be built first."""
-    if line.url is None or line.url.lower().endswith(".whl"):
+    if line.url is None or urllib.parse.urlsplit(line.url).path.lower().endswith(".whl"):
         return []
     remedy = _WHEEL_REMEDY.format(name=line.name, file=f"{line.name.replace('-', '_')}-1.0-py3-none-any.whl")
     if line.demand.owner != SPEC:

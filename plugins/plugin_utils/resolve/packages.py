@@ -75,8 +75,8 @@ def resolve_target(
     question, indexes = _question(environment, demands, python_section, packages, index_urls, kept or (), upgrade)
     with tempfile.TemporaryDirectory(prefix="resolve.", dir=work) as directory:
         found = resolve(question, directory=pathlib.Path(directory), cache=cache, report=report)
-    if question.excluded:
-        report(f"{environment.where}: left out by python.exclude: {', '.join(sorted(question.excluded))}")
+    for note in _notes(question, found):
+        report(f"{environment.where}: {note}")
     entries = _Entries(question, kept or (), cache)
     return {
         "python": python,
@@ -124,6 +124,17 @@ def _question(
         upgrade=upgrade,
     )
     return question, indexes
+
+
+def _notes(question: Question, found: c.Sequence[Found]) -> c.Iterator[str]:
+    from packaging.version import Version
+
+    if question.excluded:
+        yield f"left out by python.exclude: {', '.join(sorted(question.excluded))}"
+    asked = {line.name for line in question.lines if line.requirement.specifier.prereleases}
+    for package in found:
+        if Version(package.version).is_prerelease and package.index_url and package.name not in asked:
+            yield f"{package.name} {package.version} is a pre-release: no other version fits"
 
 
 def _unsupported(section: Section) -> list[FleetError]:

@@ -4,7 +4,7 @@
 """One joint resolution by ``uv pip compile``: what it is asked, and its two answers brought together.
 
 uv is asked twice, as no one format of its says everything: the annotated list has who asked and from which index, the
-lock of PEP 751 has the files. The second run starts from the first one's versions, and both have to agree.
+lock of PEP 751 has the files. The second run is bound to the first one's versions, and both have to agree.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ _LOCK = "pylock.toml"
 _ALWAYS = "always.txt"
 _OVERRIDES = "overrides.txt"
 _EXCLUDES = "excludes.txt"
+_PINS = "pins.txt"
 _UNDATED = re.compile(r"`(?P<file>[^`]+)` is missing an upload date")
 _NOTES = re.compile(r"warning: (?P<note>.*(?:is yanked|does not have an extra named).*)")
 
@@ -47,8 +48,8 @@ _NOTES = re.compile(r"warning: (?P<note>.*(?:is yanked|does not have an extra na
 class Question:
     """What is to be resolved. lines and overrides count on the target; excluded are canonical names.
 
-    kept: versions by name that stay where they still fit, but for those in upgrade (or ``all``). exclude_newer: a day
-    (its beginning in UTC) or a time with its zone.
+    kept: versions by name that stay where they still fit, but for those in upgrade (or ``all``), which may name other
+    things than packages as well. exclude_newer: a day (its beginning in UTC) or a time with its zone.
     """
 
     environment: TargetEnvironment
@@ -144,7 +145,8 @@ def _write_list(
     For uv a file without a date does not exist while exclude_newer is set, and many indexes (PyTorch's) give no dates:
     packages that the spec itself binds to such an index are exempt.
     """
-    upgrade = [argument for name in sorted(question.upgrade) for argument in ("--upgrade-package", name)]
+    moving = sorted(name for name in question.kept if name in question.upgrade)
+    upgrade = [argument for name in moving for argument in ("--upgrade-package", name)]
     upgrade = ["--upgrade"] if EVERYTHING in question.upgrade else upgrade
     preferred = [f"{name}=={version}" for name, version in question.kept.items() if name not in question.upgrade]
     undated: set[str] = set()
@@ -180,14 +182,14 @@ def _write_lock(
     directory: pathlib.Path,
     cache: pathlib.Path,
 ) -> None:
-    """Write the lock of PEP 751, from the versions of the list."""
-    lines = ['lock-version = "1.0"', 'created-by = "comfyops.fleet"']
-    for package in listed.values():
-        if package.version:
-            lines += ["[[packages]]", f'name = "{package.name}"', f'version = "{package.version}"']
-    _write_lines(directory / _LOCK, lines)
+    """Write the lock of PEP 751, of the versions of the list.
+
+    They are constraints and no preferences, which uv forgets for packages that are bound to an index.
+    """
+    pins = [f"{package.name}=={package.version}" for package in listed.values() if package.version]
+    _write_lines(directory / _PINS, pins)
     arguments = [argument for argument in arguments if argument != "--emit-index-annotation"]
-    command = [*arguments, "--format", "pylock.toml", "--output-file", _LOCK]
+    command = [*arguments, "--constraints", _PINS, "--format", "pylock.toml", "--output-file", _LOCK]
     outcome = run_uv(command, directory=directory, cache=cache)
     if not outcome.succeeded:
         raise explain(outcome.messages, [*question.lines, *question.overrides], question.indexes, question.environment)
