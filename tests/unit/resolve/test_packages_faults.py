@@ -1,0 +1,299 @@
+# Copyright (c) 2026, the comfyops.fleet contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Resolutions that fail: the message names who wants what, why it cannot be, and what to write."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+
+from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import wheels
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.packages import Demand
+from tests.support.forge import Fault
+from tests.unit.resolve.conftest import CPU, Resolver
+
+if t.TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.forge import Forge
+
+WHERE = "target gpu (Python 3.12, x86_64-manylinux_2_28): "
+
+
+def core(*lines: str) -> Demand:
+    return Demand("core", "requirements.txt", lines)
+
+
+def node(name: str, *lines: str) -> Demand:
+    return Demand(f"node:{name}", "requirements.txt", lines)
+
+
+def fault(resolver: Resolver, *demands: Demand, **given: t.Any) -> str:
+    """What a failing resolution says."""
+    with pytest.raises(FleetError) as caught:
+        resolver(*demands, **given)
+    return str(caught.value)
+
+
+def test_a_conflict_names_the_lines_and_what_to_write(resolver: Resolver) -> None:
+    for version in ("1.26", "2.0"):
+        resolver.default.wheel("numpy", version)
+    text = fault(resolver, core("numpy", "pip"), node("comfyui-a", "numpy<2"), spec=["numpy>=2"])
+    assert text.startswith(
+        f"{WHERE}the requirements contradict each other\n"
+        "  node comfyui-a (requirements.txt): numpy<2\n"
+        "  spec: numpy>=2\n"
+        "uv: Because you require numpy<2 and numpy>=2"
+    )
+    assert "Give node comfyui-a lines of its own in custom_nodes[].requirements" in text
+    assert "or change the entry of python_packages" in text
+    assert text.endswith('"python": {"overrides": ["numpy>=2"]}')
+
+
+def test_what_a_conflict_says_to_write_solves_it(resolver: Resolver) -> None:
+    for version in ("1.26", "2.0"):
+        resolver.default.wheel("numpy", version)
+    text = fault(resolver, node("a", "numpy<2"), spec=["numpy>=2"])
+    assert '{"overrides": ["numpy>=2"]}' in text
+    target = resolver(node("a", "numpy<2"), spec=["numpy>=2"], overrides=["numpy>=2"])
+    assert "2.0" in {package["version"] for package in target["packages"] if package["name"] == "numpy"}
+
+
+def test_a_conflict_of_what_packages_need_names_those_who_asked_for_them(resolver: Resolver) -> None:
+    for version in ("1.26", "2.0"):
+        resolver.default.wheel("numpy", version)
+    resolver.default.wheel("old", "1.0", requires=["numpy<2"])
+    resolver.default.wheel("middle", "1.0", requires=["old"])
+    resolver.default.wheel("new", "1.0", requires=["numpy>=2"])
+    resolver.default.wheel("other", "1.0")
+    text = fault(resolver, core("new"), node("a", "middle", "other"), node("b", "other"))
+    assert "\n  core (requirements.txt): new\n  node a (requirements.txt): middle\nuv: " in text
+    assert "old depend on numpy<2" in text
+    assert "Give node a lines of its own" in text
+    assert '{"overrides": ["numpy' in text
+
+
+def test_a_conflict_about_torch_offers_no_override(resolver: Resolver) -> None:
+    for version in ("2.9", "2.10"):
+        resolver.default.wheel("torch", version)
+    resolver.default.wheel("torchvision", "0.24", requires=["torch==2.9"])
+    publish = resolver.forge.index(CPU)
+    for version in ("2.9+cpu", "2.10+cpu"):
+        publish.wheel("torch", version)
+    demands = [core("torch", "torchvision"), node("a", "torch>=2.10")]
+    for indexes in ([], [resolver.bound("torch")]):
+        text = fault(resolver, *demands, indexes=indexes)
+        assert "\n  core (requirements.txt): torchvision\n  node a (requirements.txt): torch>=2.10\n" in text
+        assert text.endswith("Give node a lines of its own in custom_nodes[].requirements")
+        assert "overrides" not in text
+        assert "comfyops-fleet" not in text
+
+
+def test_two_files_for_one_package(resolver: Resolver) -> None:
+    files = resolver.forge.index("files")
+    one, two = files.wheel("sage", "1.0"), files.wheel("sage", "2.0")
+    spec = [{"name": "sage", "url": two.url, "sha256": two.sha256}]
+    text = fault(resolver, node("a", f"sage @ {one.url}"), spec=spec)
+    assert "the requirements contradict each other" in text
+    assert f"\n  node a (requirements.txt): sage @ {one.url}\n  spec: sage @ {two.url}#" in text
+
+
+def test_a_package_that_is_not_there(resolver: Resolver) -> None:
+    resolver.default.wheel("box", "1.0", requires=["lidd"])
+    text = fault(resolver, node("a", "box"))
+    assert text.startswith(f"{WHERE}the index pypi ({resolver.default.url}) has no package lidd\n")
+    assert "\n  node a (requirements.txt): box\n" in text
+    assert "Check the spelling, or name in python.indexes the index that has it" in text
+
+
+def test_a_bound_package_that_its_index_does_not_have(resolver: Resolver) -> None:
+    resolver.default.wheel("sage", "1.0")
+    index = resolver.forge.index(CPU)
+    text = fault(resolver, core("sage"), indexes=[resolver.bound("sage")])
+    assert text.startswith(f"{WHERE}the index {CPU} ({index.url}) has no package sage\n  core (requirements.txt): sage")
+
+
+def test_a_version_that_is_not_there(resolver: Resolver) -> None:
+    resolver.default.wheel("box", "1.0")
+    text = fault(resolver, core("box"), spec=["box==7"])
+    assert text.startswith(f"{WHERE}there is no version box==7\n  spec: box==7\n")
+
+
+def test_a_version_that_was_too_late(resolver: Resolver) -> None:
+    resolver.default.wheel("box", "1.0", upload_time="2025-05-01T00:00:00Z")
+    text = fault(resolver, core("box"), exclude_newer="2025-04-01")
+    assert text.startswith(f"{WHERE}no version of box was uploaded before python.exclude_newer\n")
+    assert "exclude-newer-package" not in text
+
+
+def test_a_source_archive_is_not_built(resolver: Resolver, tmp_path: Path) -> None:
+    marker = tmp_path / "built"
+    resolver.default.sdist("insight", "0.7", marker=str(marker))
+    resolver.default.wheel("box", "1.0", requires=["insight"])
+    text = fault(resolver, node("a", "box"))
+    assert text.startswith(f"{WHERE}insight is published as source alone, and no code of others runs while locking\n")
+    assert "\n  node a (requirements.txt): box\n" in text
+    assert 'python_packages: {"name": "insight", "url": "https://.../x.whl", "sha256": "..."}' in text
+    assert "--no-build" not in text
+    assert not marker.exists()
+    assert not [request for request in resolver.forge.requests if request.path.endswith(".tar.gz")]
+
+
+def test_a_bound_that_leaves_only_versions_without_a_wheel(resolver: Resolver) -> None:
+    resolver.default.sdist("numpy", "1.26.4")
+    resolver.default.wheel("numpy", "2.0")
+    text = fault(resolver, node("a", "numpy>=1.26"), spec=["numpy<2"])
+    expected = "numpy==1.26.4 has no wheel for Python 3.12 on x86_64-manylinux_2_28, only its source"
+    assert text.startswith(f"{WHERE}{expected}")
+    assert "\n  node a (requirements.txt): numpy>=1.26\n  spec: numpy<2\n" in text
+    assert "or change the entry of python_packages" in text
+
+
+def test_a_bound_above_all_versions(resolver: Resolver) -> None:
+    resolver.default.wheel("box", "0.9")
+    resolver.default.wheel("box", "1.0")
+    resolver.default.wheel("lid", "1.0", requires=["box>=3"])
+    for line in ("box>=3", "lid"):
+        text = fault(resolver, core(line))
+        reason = f"there is no version box>=3: the index pypi ({resolver.default.url}) has box<=1.0"
+        assert text.startswith(f"{WHERE}{reason}\n  core (requirements.txt): {line}\n")
+
+
+def test_an_older_version_with_a_wheel_goes_before_a_newer_without(resolver: Resolver, tmp_path: Path) -> None:
+    marker = tmp_path / "built"
+    resolver.default.sdist("box", "2.0", marker=str(marker))
+    resolver.default.wheel("box", "1.0")
+    target = resolver(core("box"))
+    assert [package["version"] for package in target["packages"]] == ["1.0", "25.2"]
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize(
+    ("tag", "shown"),
+    [
+        ("cp312-cp312-manylinux_2_28_aarch64", "manylinux_2_28_aarch64"),
+        ("cp312-cp312-manylinux_2_35_x86_64", "manylinux_2_35_x86_64"),
+        ("cp311-cp311-manylinux_2_28_x86_64", "cp311"),
+        ("cp312-cp312t-manylinux_2_28_x86_64", "cp312t"),
+    ],
+)
+def test_a_package_without_a_wheel_for_the_target(resolver: Resolver, tag: str, shown: str) -> None:
+    resolver.default.wheel("box", "1.0", tag=tag)
+    text = fault(resolver, node("a", "box"))
+    expected = f"box==1.0 has no wheel for Python 3.12 on x86_64-manylinux_2_28; its wheels are for {shown}\n"
+    assert text.startswith(f"{WHERE}{expected}  node a (requirements.txt): box\n")
+    assert "python_packages" in text
+
+
+def test_a_package_for_another_python(resolver: Resolver) -> None:
+    resolver.default.wheel("box", "1.0", requires_python=">=3.13")
+    text = fault(resolver, node("a", "box"))
+    assert text.startswith(f"{WHERE}box==1.0 wants Python >=3.13, and the target has 3.12\n")
+    assert "Set python.version" in text
+    assert "--python-version" not in text
+
+
+def test_a_version_that_was_yanked(resolver: Resolver) -> None:
+    resolver.default.yank(resolver.default.wheel("box", "1.0"), "it deletes files")
+    text = fault(resolver, core("box"))
+    assert text.startswith(f"{WHERE}box==1.0 was taken back (yanked) by its authors: it deletes files\n")
+
+
+def test_a_pre_release_is_named_to_be_taken(resolver: Resolver) -> None:
+    resolver.default.wheel("box", "1.0")
+    resolver.default.wheel("box", "2.0rc1")
+    text = fault(resolver, core("box>=2"))
+    assert "\n  core (requirements.txt): box>=2\n" in text
+    assert f"there is no version box>=2: the index pypi ({resolver.default.url}) has box<=2.0rc1" in text
+    assert text.endswith("Name the pre-release itself: box>=2.0rc1")
+    target = resolver(core("box"), spec=["box>=2.0rc1"])
+    assert [package["version"] for package in target["packages"]] == ["2.0rc1", "25.2"]
+
+
+def test_a_package_that_wants_another_from_a_url(resolver: Resolver) -> None:
+    lid = resolver.forge.index("files").wheel("lid", "1.0")
+    resolver.default.wheel("box", "1.0", requires=[f"lid @ {lid.url}"])
+    text = fault(resolver, core("box"))
+    assert text.startswith(f"{WHERE}box==1.0 wants lid from a URL, which only a spec may name")
+    spec = [{"name": "lid", "url": lid.url, "sha256": lid.sha256}]
+    target = resolver(core("box"), spec=spec)
+    assert {"lid", "box"} < {package["name"] for package in target["packages"]}
+
+
+def test_an_index_that_cannot_be_reached(resolver: Resolver) -> None:
+    index = {"name": CPU, "url": "https://wheels.example/simple", "packages": ["torch"]}
+    reached = {"pypi": resolver.default.url, CPU: "http://user:s3cret@127.0.0.1:9/simple"}
+    text = fault(resolver, core("torch"), indexes=[index], reached=reached)
+    assert text.startswith(f"{WHERE}the index {CPU} (http://127.0.0.1:9/simple) cannot be reached: Connection refused")
+    assert f'comfy_python_indexes {{"{CPU}": "..."}}' in text
+    assert "s3cret" not in text
+
+
+@pytest.mark.parametrize(
+    ("sabotage", "reason"),
+    [
+        (Fault("html", "/simple/box/"), "lists no file of box"),
+        (Fault("status", "/simple/box/", status=403), "returned a 403 Forbidden error"),
+        (Fault("status", "/simple/box/", status=404), "has no package box"),
+    ],
+)
+def test_an_index_that_answers_something_else(resolver: Resolver, forge: Forge, sabotage: Fault, reason: str) -> None:
+    resolver.default.wheel("box", "1.0")
+    forge.faults.add(sabotage)
+    text = fault(resolver, core("box"))
+    assert text.startswith(f"{WHERE}the index pypi ({resolver.default.url}) {reason}\n  core (requirements.txt): box\n")
+    assert "overrides" not in text
+
+
+def test_a_wheel_that_is_none(resolver: Resolver, forge: Forge) -> None:
+    resolver.default.habits.metadata = False
+    resolver.default.wheel("box", "1.0")
+    forge.faults.add(Fault("html", "/files/pypi/box*"))
+    text = fault(resolver, core("box"))
+    assert text.startswith(
+        f"{WHERE}box==1.0 of the index pypi ({resolver.default.url}) has an invalid package format\n"
+    )
+
+
+def test_a_wheel_of_another_package(resolver: Resolver) -> None:
+    wheel = resolver.forge.index("files").wheel("lid", "1.0")
+    text = fault(resolver, node("a", f"box @ {wheel.url}"))
+    assert "`box` does not match `lid`" in text
+    assert f"\n  node a (requirements.txt): box @ {wheel.url}" in text
+
+
+def test_an_index_that_wants_a_password(resolver: Resolver) -> None:
+    resolver.default.wheel("box", "1.0")
+    resolver.default.token = "s3cret"
+    text = fault(resolver, core("box"))
+    assert text.startswith(f"{WHERE}the index pypi ({resolver.default.url}) ")
+    assert "401 Unauthorized" in text
+    assert "comfy_python_indexes" in text
+
+
+def test_a_wheel_that_is_gone(resolver: Resolver) -> None:
+    url = f"{resolver.forge.base_url}/files/pypi/sage-1.0-py3-none-any.whl"
+    text = fault(resolver, node("a", f"sage @ {url}"))
+    assert text.startswith(f"{WHERE}{url} cannot be had: ")
+    assert "404" in text
+    assert f"\n  node a (requirements.txt): sage @ {url}" in text
+
+
+def test_content_is_read_once_and_checked(forge: Forge, tmp_path: Path) -> None:
+    release = forge.index().wheel("box", "1.0")
+    path = release.url.removeprefix(forge.base_url)
+    faults = {
+        "is no wheel: it begins with": Fault("html", path, times=1),
+        "came short|cannot be read": Fault("short-body", path, times=1),
+    }
+    for reason, sabotage in faults.items():
+        forge.faults.add(sabotage)
+        with pytest.raises(FleetError, match=reason):
+            wheels.read_content(release.url, None, tmp_path)
+    forge.forget_requests()
+    expected = (release.sha256, release.size)
+    assert [wheels.read_content(release.url, None, tmp_path) for _time in range(2)] == [expected, expected]
+    assert len(forge.requests) == 1
