@@ -1,0 +1,150 @@
+# Copyright (c) 2026, the comfyops.fleet contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Make a host's models what the plan says: bytes into the store first, all at once, then paths, one by one."""
+
+from __future__ import annotations
+
+import collections.abc as c
+import concurrent.futures
+import functools
+import pathlib
+import threading
+
+from ansible_collections.comfyops.fleet.plugins.module_utils.change import Plan
+from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, raise_all
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.atomic import write_text
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.context import Context
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import Model
+from ansible_collections.comfyops.fleet.plugins.module_utils.models.folder_types import FILE_NAME
+from ansible_collections.comfyops.fleet.plugins.module_utils.models.found import look, obstruction
+from ansible_collections.comfyops.fleet.plugins.module_utils.models.observe import extra_paths
+from ansible_collections.comfyops.fleet.plugins.module_utils.models.place import put_all
+from ansible_collections.comfyops.fleet.plugins.module_utils.models.plan import ADOPT, FETCH, PLACE, REPLACE, WRITE
+from ansible_collections.comfyops.fleet.plugins.module_utils.models.receipt import Receipts
+from ansible_collections.comfyops.fleet.plugins.module_utils.models.store import NotFetched, Store
+from ansible_collections.comfyops.fleet.plugins.module_utils.models.wanted import (
+    Place,
+    contents,
+    names,
+    places,
+)
+
+PARALLEL = 4
+
+
+def apply(context: Context, plan: Plan) -> None:
+    """Make the plan's changes; with a plan that has none, what was read to make it is recorded.
+
+    Raises FleetError, or Failures with all faults of the batch: then nothing was placed, and what came whole stays in
+    the store.
+    """
+    receipts = Receipts(context.layout, context.settings.deep)
+    try:
+        _refuse_missing_build(context, plan)
+        _fill_store(context, plan, receipts)
+        wanted = places(context.lock.models, context.layout, context.home)
+        put_all(context.layout, _to_put(context, plan, wanted), receipts)
+        if any(change.action == WRITE for change in plan.changes):
+            write_text(context.home / FILE_NAME, extra_paths(context))
+    finally:
+        receipts.save()
+
+
+def _to_put(context: Context, plan: Plan, wanted: c.Mapping[str, Place]) -> list[Place]:
+    """Places of the plan, and those whose own file the store has taken: a link takes the file's place there."""
+    donors = [change.before for change in plan.changes if change.action == ADOPT and change.before]
+    taken = [donor for donor in donors if not _is_foreign(context, wanted[donor])]
+    return [
+        wanted[name]
+        for name in (*taken, *(change.name for change in plan.changes if change.action in (PLACE, REPLACE)))
+    ]
+
+
+def _is_foreign(context: Context, place: Place) -> bool:
+    """Whether what is at a place is kept by somebody else: a link, or a directory, that leads elsewhere."""
+    found = look(place.path, context.layout, place.model.sha256)
+    return found.foreign_link or obstruction(place, context.layout) is not None
+
+
+def _refuse_missing_build(context: Context, plan: Plan) -> None:
+    inside = [
+        change.name for change in plan.changes if change.name == FILE_NAME or _is_inside(change.name, context.home)
+    ]
+    if inside and not context.home.is_dir():
+        raise FleetError(
+            f"the build is not there, and {inside[0]} belongs into it",
+            where=str(context.home),
+            remedy="Make it first: comfy_version with state=present and the same lock",
+        )
+
+
+def _is_inside(name: str, directory: pathlib.Path) -> bool:
+    return name.startswith(f"{directory}/")
+
+
+_Job = c.Callable[[Store], None]
+
+
+def _fill_store(context: Context, plan: Plan, receipts: Receipts) -> None:
+    """Fetch and adopt, several at a time, and report all that failed."""
+    jobs = _jobs(context, plan)
+    if not jobs:
+        return
+    cancelled = threading.Event()
+    store = Store(context, receipts, cancelled)
+    faults: list[FleetError] = []
+    with concurrent.futures.ThreadPoolExecutor(PARALLEL) as pool:
+        try:
+            running = {pool.submit(job, store): sha256 for sha256, job in jobs.items()}
+            for future in concurrent.futures.as_completed(running):
+                faults += _settled(context, running[future], future, receipts)
+        except BaseException:
+            cancelled.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    raise_all(faults)
+
+
+def _jobs(context: Context, plan: Plan) -> dict[str, _Job]:
+    """What brings each content in, the largest first: they take longest."""
+    models = contents(context.lock.models)
+    called = {name: models[sha256] for sha256, name in names(context.lock.models, context.layout).items()}
+    jobs: dict[str, _Job] = {}
+    for change in sorted(
+        plan.changes, key=lambda change: -(called[change.name].size or 0) if change.name in called else 0
+    ):
+        if change.action == FETCH:
+            jobs[called[change.name].sha256] = functools.partial(_fetch, called[change.name], change.name)
+        elif change.action == ADOPT:
+            donor = pathlib.Path(change.before or "")
+            jobs[called[change.name].sha256] = functools.partial(_adopt, context, donor, change.name)
+    return jobs
+
+
+def _fetch(model: Model, name: str, store: Store) -> None:
+    store.fetch(model, name)
+
+
+def _adopt(context: Context, donor: pathlib.Path, name: str, store: Store) -> None:
+    place = places(context.lock.models, context.layout, context.home)[str(donor)]
+    store.adopt(place.model, name, donor, copy=_is_foreign(context, place))
+
+
+def _settled(
+    context: Context, sha256: str, future: concurrent.futures.Future[None], receipts: Receipts
+) -> list[FleetError]:
+    """The fault of one job; that of an optional model is recorded and forgiven."""
+    optional = all(model.optional for model in context.lock.models if model.sha256 == sha256)
+    try:
+        future.result()
+    except NotFetched as fault:
+        if not optional:
+            return [fault]
+        receipts.miss(sha256, str(fault))
+    except FleetError as fault:
+        return [fault]
+    else:
+        receipts.missed.pop(sha256, None)
+        receipts.save_now_and_then()
+    return []

@@ -1,0 +1,204 @@
+# Copyright (c) 2026, the comfyops.fleet contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The store of model bytes: contents come in from the network, from this host's disks, or from a path by hand."""
+
+from __future__ import annotations
+
+import collections.abc as c
+import contextlib
+import os
+import pathlib
+import threading
+
+from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.context import Context
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.converge_lock import ConvergeLock
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.http import Access, HttpFault
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import Model
+from ansible_collections.comfyops.fleet.plugins.module_utils.models.content import defect
+from ansible_collections.comfyops.fleet.plugins.module_utils.models.observe import file_of
+from ansible_collections.comfyops.fleet.plugins.module_utils.models.origin import (
+    advice,
+    how_to_get_in,
+    mirror_url,
+    reached,
+)
+from ansible_collections.comfyops.fleet.plugins.module_utils.models.part import READ_ONLY, Part
+from ansible_collections.comfyops.fleet.plugins.module_utils.models.receipt import BLOCK, Receipts, record
+from ansible_collections.comfyops.fleet.plugins.module_utils.models.transfer import ATTEMPTS, Transfer, WrongBytes
+from ansible_collections.comfyops.fleet.plugins.module_utils.models.wanted import blob
+
+STALL_SECONDS = 30.0
+# Another host may fetch the same content into a shared store: as long as its heart beats, it is waited for.
+_SHARED_FETCH_SECONDS = 24 * 3600.0
+
+
+class NotFetched(FleetError):
+    """A model that its source did not give."""
+
+
+class Store:
+    """Brings contents into the store. One for each batch; its methods run in threads."""
+
+    def __init__(self, context: Context, receipts: Receipts, cancelled: threading.Event) -> None:
+        self._layout = context.layout
+        self._settings = context.settings
+        self._receipts = receipts
+        self._cancelled = cancelled
+        self._access = Access(context.settings.credentials, context.settings.allow_http, STALL_SECONDS)
+        self._silent_mirrors: set[str] = set()
+
+    def fetch(self, model: Model, name: str) -> None:
+        """Get a content from a mirror, or else from its source. Raises NotFetched; FleetError when the disk fails."""
+        with self._alone(model, name):
+            if not self._is_there(model):
+                with _faults_of_the_disk(name), Part(self._layout.partial, model.sha256) as part:
+                    self._fill(part, model, name)
+                    self._admit(part, model, name)
+
+    def adopt(self, model: Model, name: str, donor: pathlib.Path, copy: bool) -> None:
+        """Take a content from a file that has it: share the file, or copy it. Raises FleetError when it has changed."""
+        with self._alone(model, name), _faults_of_the_disk(name):
+            if copy or not self._share(model, donor, name):
+                with Part(self._layout.partial, model.sha256) as part:
+                    _read_file(donor, part)
+                    if not part.whole:
+                        part.reset()
+                        raise FleetError("has changed while it was read", where=str(donor), remedy="Run it again")
+                    self._admit(part, model, name)
+
+    def _alone(self, model: Model, name: str) -> contextlib.AbstractContextManager[object]:
+        """A host has its own lock against a second converge; a shared store has several hosts."""
+        if self._layout.shared_root is None:
+            return contextlib.nullcontext()
+        directory = self._layout.partial / f"{model.sha256}.lock"
+        return ConvergeLock(directory, f"fetch of {name}", _SHARED_FETCH_SECONDS)
+
+    def _is_there(self, model: Model) -> bool:
+        """Whether another host has brought it since this one looked."""
+        path = blob(self._layout, model.sha256)
+        if self._layout.shared_root is None or not path.is_file():
+            return False
+        return self._receipts.verified([str(path)]).get(str(path)) == model.sha256
+
+    def _fill(self, part: Part, model: Model, name: str) -> None:
+        file = file_of(model.url)
+        if not self._settings.offline and self._from_mirrors(part, model):
+            return
+        if file is not None:
+            self._from_file(part, model, name, file)
+        else:
+            self._from_source(part, model, name)
+
+    def _from_mirrors(self, part: Part, model: Model) -> bool:
+        """Whether a mirror has given it. What one lacks, or lies about, is what the source is for."""
+        for base in self._settings.model_mirrors:
+            if base in self._silent_mirrors:
+                continue
+            try:
+                self._transfer(part, model, attempts=2).run(mirror_url(base, model.sha256))
+            except (HttpFault, WrongBytes) as fault:
+                if isinstance(fault, HttpFault) and fault.status is None and not part.size:
+                    self._silent_mirrors.add(base)
+            else:
+                return True
+        return False
+
+    def _from_source(self, part: Part, model: Model, name: str) -> None:
+        settings = self._settings
+        asked = reached(model.url, settings.hf_endpoint, settings.civitai_endpoint)
+        try:
+            self._transfer(part, model, ATTEMPTS).run(asked)
+        except HttpFault as fault:
+            raise NotFetched(fault.what, where=f"model {name}", remedy=advice(fault, model.url, asked, name)) from fault
+        except WrongBytes as fault:
+            remedy = (
+                f"It may be a page in its place ({how_to_get_in(model.url, asked)}), or have changed at its source: "
+                f"then lock it again with comfy_lock_upgrade={name}"
+            )
+            raise NotFetched(fault.what, where=f"model {name}", remedy=remedy) from fault
+
+    def _transfer(self, part: Part, model: Model, attempts: int) -> Transfer:
+        return Transfer(model, part, self._access, self._cancelled, attempts)
+
+    @staticmethod
+    def _from_file(part: Part, model: Model, name: str, file: pathlib.Path) -> None:
+        if not file.is_file():
+            raise NotFetched(
+                f"{file} is not on this host",
+                where=f"model {name}",
+                remedy="Put it there, or lock it from another source",
+            )
+        _read_file(file, part)
+        if not part.whole:
+            found = part.sha256
+            part.reset()
+            raise NotFetched(
+                f"{file} has sha256 {found}, the lock says {model.sha256}",
+                where=f"model {name}",
+                remedy=f"Put the right file there, or lock it again with comfy_lock_upgrade={name}",
+            )
+
+    def _admit(self, part: Part, model: Model, name: str) -> None:
+        """The bytes are the lock's; what remains is that the lock's are those of a model."""
+        _refuse_defect(part.path, model, name, part.reset)
+        place = blob(self._layout, model.sha256)
+        part.commit(place)
+        self._receipts.remember(str(place), model.sha256)
+
+    def _share(self, model: Model, donor: pathlib.Path, name: str) -> bool:
+        """Give the store a name for the donor's own bytes; False where it is to copy them.
+
+        A file with further names is copied: whoever has those could go on to write into it.
+        """
+        beside = self._layout.partial / f"{model.sha256}.adopted"
+        beside.parent.mkdir(parents=True, exist_ok=True)
+        beside.unlink(missing_ok=True)
+        before = os.stat(donor)
+        if before.st_nlink > 1:
+            return False
+        if self._receipts.verified([str(donor)]).get(str(donor)) != model.sha256:
+            raise FleetError("has changed since it was looked at", where=str(donor), remedy="Run it again")
+        try:
+            os.link(donor, beside)
+        except OSError:
+            return False
+        _refuse_defect(beside, model, name, beside.unlink)
+        after = record(os.stat(beside), model.sha256)
+        unchanged = (after.size, after.mtime_ns, after.inode) == (before.st_size, before.st_mtime_ns, before.st_ino)
+        if not unchanged:
+            beside.unlink()
+            return False
+        beside.chmod(READ_ONLY)
+        place = blob(self._layout, model.sha256)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        beside.replace(place)
+        self._receipts.remember(str(place), model.sha256)
+        return True
+
+
+def _read_file(file: pathlib.Path, part: Part) -> None:
+    part.reset()
+    with file.open("rb", buffering=0) as stream:
+        while block := stream.read(BLOCK):
+            part.write(block)
+
+
+def _refuse_defect(file: pathlib.Path, model: Model, name: str, remove: c.Callable[[], None]) -> None:
+    reason = defect(file, (model.paths[0] if model.paths else model.name).rpartition("/")[2])
+    if reason is not None:
+        remove()
+        raise NotFetched(
+            f"its bytes are those of the lock, but {reason}",
+            where=f"model {name}",
+            remedy="Correct the source in the spec and lock again: it has the sha256 of something that is no model",
+        )
+
+
+@contextlib.contextmanager
+def _faults_of_the_disk(name: str) -> c.Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise FleetError(f"{error.filename or 'the store'}: {error.strerror}", where=f"model {name}") from error
