@@ -22,6 +22,7 @@ import time
 import typing as t
 
 from tests.support.forge import Forge
+from tests.support.forge.demo_packages import pip_wheel
 from tests.support.playbook import Playbooks
 
 NODES, MODELS, PACKAGES = 8, 16, 110
@@ -49,7 +50,7 @@ class Bench:
             files = {f"part{each}.py": "X = 1\n" for each in range(40)}
             node.commit({**files, "__init__.py": "NODE_CLASS_MAPPINGS = {}\n", "requirements.txt": lines})
         index = forge.index("pypi")
-        index.wheel("pip", "25.0", modules={"pip/__init__.py": "", "pip/__main__.py": ""})
+        index.wheel_file(pip_wheel())
         for number in range(PACKAGES):
             modules = {f"pack{number}/m{each}.py": "Y = 1\n" for each in range(20)}
             index.wheel(f"pack{number}", "1.0", modules={f"pack{number}/__init__.py": "", **modules})

@@ -14,6 +14,7 @@ import typing as t
 import pytest
 
 from tests.support.forge import Forge
+from tests.support.forge.demo_packages import pip_wheel
 from tests.support.playbook import Playbooks, Run
 from tests.support.trees import tree
 
@@ -56,7 +57,7 @@ class World:
         self.notebook = self.forge.repository("people/notebook")
         self.notebook.commit({"__init__.py": "NODE_CLASS_MAPPINGS = {}\n", "requirements.txt": "colours\npaper\n"})
         index = self.forge.index("pypi")
-        index.wheel("pip", "25.0", modules={"pip/__init__.py": "", "pip/__main__.py": ""})
+        index.wheel_file(pip_wheel())
         index.wheel("torchlike", "1.0", requires=["smallmath"], modules={"torchlike.py": "VERSION = 1\n"})
         index.wheel("smallmath", "0.3", modules={"smallmath.py": ""})
         index.wheel("colours", "2.0", modules={"colours/__init__.py": "", "colours/red.py": "RED = 1\n"})
