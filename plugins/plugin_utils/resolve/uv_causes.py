@@ -12,7 +12,7 @@ import typing as t
 import urllib.parse
 
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import Line
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import Indexes
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import DEFAULT, Indexes
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.requirements import canonical_name
 
 if t.TYPE_CHECKING:
@@ -81,13 +81,21 @@ def _missing(failure: Failure) -> c.Iterator[Cause]:
         r"An index (?:URL )?\(.*?\) (?P<why>could not be queried[^\n]*|returned a 4.. [^.\n]*)", failure.text
     )
     for match in re.finditer(rf"(?P<name>{NAME}) was not found in the package registry", failure.text):
-        index = failure.index_of(match["name"])
+        name = match["name"]
         if refused:
             remedy = "Give its user name and password in comfy_python_indexes, from a vault, or in ~/.netrc"
-            yield Cause(f"the index {index} {refused['why']}", remedy)
-        else:
-            remedy = "Check the spelling, or name in python.indexes the index that has it"
-            yield Cause(f"the index {index} has no package {match['name']}", remedy)
+            yield Cause(f"the index {failure.index_of(name)} {refused['why']}", remedy)
+            continue
+        # uv looks for what only packages ask for in the default index, whatever it is bound to.
+        asked = DEFAULT if not any(line.name == name for line in failure.lines) else failure.indexes.of(name)
+        other = failure.indexes.bound.get(name, "<name>")
+        entry = f'{{"requirement": "{name}", "index": "{other}"}}'
+        remedy = (
+            "Check the spelling"
+            if asked == other
+            else f"Check the spelling, or ask for it where it is: {entry} in python_packages"
+        )
+        yield Cause(f"the index {failure.indexes.shown(asked)} has no package {name}", remedy)
 
 
 def _without_version(failure: Failure) -> c.Iterator[Cause]:

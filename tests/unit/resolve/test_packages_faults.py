@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import typing as t
 
 import pytest
@@ -106,7 +107,22 @@ def test_a_package_that_is_not_there(resolver: Resolver) -> None:
     text = fault(resolver, node("a", "box"))
     assert text.startswith(f"{WHERE}the index pypi ({resolver.default.url}) has no package lidd\n")
     assert "\n  node a (requirements.txt): box\n" in text
-    assert "Check the spelling, or name in python.indexes the index that has it" in text
+    assert text.endswith(
+        'Check the spelling, or ask for it where it is: {"requirement": "lidd", "index": "<name>"} in python_packages'
+    )
+
+
+def test_a_bound_package_that_only_another_one_wants(resolver: Resolver) -> None:
+    publish = resolver.forge.index(CPU)
+    publish.wheel("torch", "2.9+cpu", requires=["triton-cpu"])
+    publish.wheel("triton-cpu", "3.5")
+    indexes = [resolver.bound("torch", "triton-cpu")]
+    text = fault(resolver, core("torch"), indexes=indexes)
+    assert text.startswith(f"{WHERE}the index pypi ({resolver.default.url}) has no package triton-cpu\n")
+    entry = {"requirement": "triton-cpu", "index": CPU}
+    assert text.endswith(f"ask for it where it is: {json.dumps(entry)} in python_packages")
+    target = resolver(core("torch"), spec=[entry], indexes=indexes)
+    assert [package["index"] for package in target["packages"]] == ["pypi", CPU, CPU]
 
 
 def test_a_bound_package_that_its_index_does_not_have(resolver: Resolver) -> None:
@@ -114,6 +130,7 @@ def test_a_bound_package_that_its_index_does_not_have(resolver: Resolver) -> Non
     index = resolver.forge.index(CPU)
     text = fault(resolver, core("sage"), indexes=[resolver.bound("sage")])
     assert text.startswith(f"{WHERE}the index {CPU} ({index.url}) has no package sage\n  core (requirements.txt): sage")
+    assert text.endswith("Check the spelling")
 
 
 def test_a_version_that_is_not_there(resolver: Resolver) -> None:
