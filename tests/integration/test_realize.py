@@ -147,7 +147,7 @@ def test_damage_is_shown_repaired_and_foretold(world: World) -> None:
     os.truncate(blob, 1000)
     drift = world.playbooks.run("drift")
     assert drift.returncode == 2
-    for part in ("palette/__init__.py", "stranger.py", "colours", "one.safetensors"):
+    for part in ("palette/__init__.py", "stranger.py", "colours", "checkpoint.safetensors"):
         assert part in drift.output
     foretold = world.applied("--check")
     assert world.applied() == foretold
