@@ -54,9 +54,13 @@ class Indexes:
     def gives(self, package: str, url: str) -> bool:
         """Whether an index at ``url`` is the one that a package must come from; two names may share one address."""
         wanted = self.reached[self.of(package)]
-        if wanted is None:
-            return self.name_of(url) is None
-        return without_credentials(url) == without_credentials(wanted)
+        return wanted is None or without_credentials(url) == without_credentials(wanted)
+
+    def with_default(self, url: str) -> Indexes:
+        """The same, now that it is known where uv's own default is."""
+        if self.reached[DEFAULT] is not None:
+            return self
+        return dataclasses.replace(self, reached={**self.reached, DEFAULT: url})
 
     def authorization(self, url: str) -> str | None:
         """The Authorization header for a file on the host of an index that is reached with user name and password."""

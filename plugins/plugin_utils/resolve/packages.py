@@ -9,6 +9,7 @@ uv resolves, for the target's Python and platform and from wheels alone: no buil
 from __future__ import annotations
 
 import collections.abc as c
+import dataclasses
 import pathlib
 import tempfile
 import typing as t
@@ -77,7 +78,7 @@ def resolve_target(
         found = resolve(question, directory=pathlib.Path(directory), cache=cache, report=report)
     for note in _notes(question, found):
         report(f"{environment.where}: {note}")
-    entries = _Entries(question, kept or (), cache)
+    entries = _Entries(_with_default(question, found), kept or (), cache)
     return {
         "python": python,
         "platform": environment.platform,
@@ -124,6 +125,14 @@ def _question(
         upgrade=upgrade,
     )
     return question, indexes
+
+
+def _with_default(question: Question, found: c.Sequence[Found]) -> Question:
+    """The question with the address of uv's default index: where pip is from, unless pip is bound."""
+    url = next((package.index_url for package in found if package.name == ALWAYS), None)
+    if url is None or question.indexes.of(ALWAYS) != DEFAULT:
+        return question
+    return dataclasses.replace(question, indexes=question.indexes.with_default(url))
 
 
 def _notes(question: Question, found: c.Sequence[Found]) -> c.Iterator[str]:

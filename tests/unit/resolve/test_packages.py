@@ -19,6 +19,7 @@ if t.TYPE_CHECKING:
 
 X86 = "cp312-cp312-manylinux_2_28_x86_64"
 ARM = "cp312-cp312-manylinux_2_28_aarch64"
+FROM_DEFAULT = {"source": "index", "index": "pypi", "url": None}
 
 
 def core(*lines: str) -> Demand:
@@ -43,45 +44,45 @@ def package(target: Document, name: str) -> Document:
 def test_an_entry_has_all_that_a_host_needs_and_who_asked(resolver: Resolver) -> None:
     box = resolver.default.wheel("Yellow.Box", "1.5+cu1", tag=X86, requires=["blue-box>=1"])
     blue = resolver.default.wheel("blue_box", "2.0")
-    pip = resolver.default.find("pip-25.2-py3-none-any.whl")
+    pip = resolver.default.wheel("pip", "25.2")
     target = resolver(core("yellow_box"), node("a", "blue-box", "yellow-box>1"), spec=["blue-box<3"], accelerator="cpu")
-    common = {"source": "index", "index": "pypi", "url": None}
+    found = target.pop("packages")
     assert target == {
         "python": "3.12",
         "platform": "x86_64-manylinux_2_28",
         "accelerator": "cpu",
         "match": {},
         "indexes": {"pypi": None},
-        "packages": [
-            {
-                "name": "blue-box",
-                "version": "2.0",
-                "file": "blue_box-2.0-py3-none-any.whl",
-                "sha256": blue.sha256,
-                "size": blue.size,
-                "required_by": ["node:a", "package:yellow-box", "spec"],
-                **common,
-            },
-            {
-                "name": "pip",
-                "version": "25.2",
-                "file": "pip-25.2-py3-none-any.whl",
-                "sha256": pip.sha256 if pip else None,
-                "size": pip.size if pip else None,
-                "required_by": ["comfyops.fleet"],
-                **common,
-            },
-            {
-                "name": "yellow-box",
-                "version": "1.5+cu1",
-                "file": f"yellow_box-1.5+cu1-{X86}.whl",
-                "sha256": box.sha256,
-                "size": box.size,
-                "required_by": ["core", "node:a"],
-                **common,
-            },
-        ],
     }
+    assert found == [
+        {
+            "name": "blue-box",
+            "version": "2.0",
+            "file": "blue_box-2.0-py3-none-any.whl",
+            "sha256": blue.sha256,
+            "size": blue.size,
+            "required_by": ["node:a", "package:yellow-box", "spec"],
+            **FROM_DEFAULT,
+        },
+        {
+            "name": "pip",
+            "version": "25.2",
+            "file": "pip-25.2-py3-none-any.whl",
+            "sha256": pip.sha256,
+            "size": pip.size,
+            "required_by": ["comfyops.fleet"],
+            **FROM_DEFAULT,
+        },
+        {
+            "name": "yellow-box",
+            "version": "1.5+cu1",
+            "file": f"yellow_box-1.5+cu1-{X86}.whl",
+            "sha256": box.sha256,
+            "size": box.size,
+            "required_by": ["core", "node:a"],
+            **FROM_DEFAULT,
+        },
+    ]
 
 
 def test_the_result_depends_on_nothing_of_this_machine(
@@ -219,6 +220,14 @@ def test_the_lock_has_the_indexes_own_addresses_and_not_the_mirrors(resolver: Re
     assert target["indexes"] == {"pypi": None, CPU: "https://wheels.example/cpu"}
     assert versions(target)["torch"] == "2.9.0+cpu"
     assert "127.0.0.1" not in json.dumps(target)
+
+
+def test_two_indexes_may_be_reached_at_one_mirror(resolver: Resolver) -> None:
+    publish_torch(resolver)
+    own = {"name": CPU, "url": "https://wheels.example/cpu", "packages": ["torch"]}
+    target = resolver(core("torch"), indexes=[own], reached={"pypi": resolver.default.url, CPU: resolver.default.url})
+    assert versions(target) == {"torch": "2.10.0", "cuda-toolkit": "13.0"}
+    assert [package(target, name)["index"] for name in ("torch", "cuda-toolkit")] == [CPU, "pypi"]
 
 
 def test_a_mirror_with_a_password_is_used_and_not_shown(resolver: Resolver) -> None:
