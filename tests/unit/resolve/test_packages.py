@@ -17,9 +17,10 @@ from tests.unit.resolve.conftest import CPU, Document, Resolver
 if t.TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.support.forge import Release
+
 X86 = "cp312-cp312-manylinux_2_28_x86_64"
 ARM = "cp312-cp312-manylinux_2_28_aarch64"
-FROM_DEFAULT = {"source": "index", "index": "pypi", "url": None}
 
 
 def core(*lines: str) -> Demand:
@@ -37,8 +38,23 @@ def versions(target: Document) -> dict[str, str]:
 
 def package(target: Document, name: str) -> Document:
     """The entry of one package."""
-    (found,) = [entry for entry in target["packages"] if entry["name"] == name]
+    (found,) = [each for each in target["packages"] if each["name"] == name]
     return t.cast(Document, found)
+
+
+def entry(release: Release, file: str, *required_by: str) -> Document:
+    """The entry of a file of the default index."""
+    return {
+        "name": release.name,
+        "version": release.version,
+        "file": file,
+        "sha256": release.sha256,
+        "size": release.size,
+        "source": "index",
+        "index": "pypi",
+        "url": None,
+        "required_by": list(required_by),
+    }
 
 
 def test_an_entry_has_all_that_a_host_needs_and_who_asked(resolver: Resolver) -> None:
@@ -55,33 +71,9 @@ def test_an_entry_has_all_that_a_host_needs_and_who_asked(resolver: Resolver) ->
         "indexes": {"pypi": None},
     }
     assert found == [
-        {
-            "name": "blue-box",
-            "version": "2.0",
-            "file": "blue_box-2.0-py3-none-any.whl",
-            "sha256": blue.sha256,
-            "size": blue.size,
-            "required_by": ["node:a", "package:yellow-box", "spec"],
-            **FROM_DEFAULT,
-        },
-        {
-            "name": "pip",
-            "version": "25.2",
-            "file": "pip-25.2-py3-none-any.whl",
-            "sha256": pip.sha256,
-            "size": pip.size,
-            "required_by": ["comfyops.fleet"],
-            **FROM_DEFAULT,
-        },
-        {
-            "name": "yellow-box",
-            "version": "1.5+cu1",
-            "file": f"yellow_box-1.5+cu1-{X86}.whl",
-            "sha256": box.sha256,
-            "size": box.size,
-            "required_by": ["core", "node:a"],
-            **FROM_DEFAULT,
-        },
+        entry(blue, "blue_box-2.0-py3-none-any.whl", "node:a", "package:yellow-box", "spec"),
+        entry(pip, "pip-25.2-py3-none-any.whl", "comfyops.fleet"),
+        entry(box, f"yellow_box-1.5+cu1-{X86}.whl", "core", "node:a"),
     ]
 
 
