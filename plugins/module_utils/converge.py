@@ -12,10 +12,10 @@ import collections.abc as c
 import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.change import Plan, diff
-from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, failures, raise_all
+from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, fail, raise_all
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.converge_lock import ConvergeLock
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import Layout
-from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import shortages, unwritable
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import obstacles
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -34,18 +34,6 @@ def converge(module: AnsibleModule, layout: Layout, look: Look, apply: Apply, **
     except FleetError as error:
         fail(module, error, **result)
     module.exit_json(**_outcome(plan, bool(module._diff)), **result)
-
-
-def fail(module: AnsibleModule, error: FleetError, **result: t.Any) -> t.NoReturn:
-    """End the module with a fault; ``failures`` lists each one of a batch."""
-    module.fail_json(msg=str(error), failures=failures(error), **result)
-
-
-def obstacles(layout: Layout, plan: Plan) -> list[FleetError]:
-    """All that stands in a plan's way: its own obstacles, too little room, a root that can not be written."""
-    if not plan.changes:
-        return list(plan.obstacles)
-    return [*plan.obstacles, *unwritable(layout.root), *shortages(plan.needs)]
 
 
 def _converged(module: AnsibleModule, layout: Layout, look: Look, apply: Apply) -> Plan:

@@ -12,7 +12,6 @@ import pathlib
 import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.change import Change, Plan, diff
-from ansible_collections.comfyops.fleet.plugins.module_utils.converge import obstacles
 from ansible_collections.comfyops.fleet.plugins.module_utils.core import observe as core_observe
 from ansible_collections.comfyops.fleet.plugins.module_utils.core import plan as core_plan
 from ansible_collections.comfyops.fleet.plugins.module_utils.current import observe as current_observe
@@ -20,6 +19,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.current import plan
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import Failures, FleetError, failures, raise_all
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.context import Context
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.serving import serving_build
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import obstacles
 from ansible_collections.comfyops.fleet.plugins.module_utils.models import observe as models_observe
 from ansible_collections.comfyops.fleet.plugins.module_utils.models import plan as models_plan
 from ansible_collections.comfyops.fleet.plugins.module_utils.nodes import observe as nodes_observe

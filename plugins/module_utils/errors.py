@@ -6,6 +6,10 @@
 from __future__ import annotations
 
 import collections.abc as c
+import typing as t
+
+if t.TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
 
 
 class FleetError(Exception):
@@ -45,3 +49,8 @@ def failures(error: FleetError) -> list[dict[str, str]]:
     """The faults as modules return them in ``failures``: where, what and remedy of each."""
     faults = error.faults if isinstance(error, Failures) else [error]
     return [{"where": fault.where, "what": fault.what, "remedy": fault.remedy} for fault in faults]
+
+
+def fail(module: AnsibleModule, error: FleetError, **result: t.Any) -> t.NoReturn:
+    """End the module with a fault; ``failures`` lists each one of a batch."""
+    module.fail_json(msg=str(error), failures=failures(error), **result)

@@ -153,9 +153,8 @@ import pathlib
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.comfyops.fleet.plugins.module_utils import arguments
-from ansible_collections.comfyops.fleet.plugins.module_utils.converge import fail
 from ansible_collections.comfyops.fleet.plugins.module_utils.drift import drift_of
-from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, raise_all
+from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, fail, raise_all
 
 OPTIONS = {
     **arguments.LOCK,

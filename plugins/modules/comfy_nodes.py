@@ -97,8 +97,8 @@ failures:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.comfyops.fleet.plugins.module_utils import arguments
-from ansible_collections.comfyops.fleet.plugins.module_utils.converge import converge, fail
-from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.comfyops.fleet.plugins.module_utils.converge import converge
+from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, fail
 from ansible_collections.comfyops.fleet.plugins.module_utils.nodes.apply import apply
 from ansible_collections.comfyops.fleet.plugins.module_utils.nodes.observe import observe
 from ansible_collections.comfyops.fleet.plugins.module_utils.nodes.plan import plan

@@ -176,8 +176,8 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.comfyops.fleet.plugins.module_utils import arguments
-from ansible_collections.comfyops.fleet.plugins.module_utils.converge import converge, fail
-from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.comfyops.fleet.plugins.module_utils.converge import converge
+from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, fail
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.context import Context
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.apply import apply
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.observe import observe

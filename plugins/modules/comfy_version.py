@@ -142,14 +142,14 @@ from ansible_collections.comfyops.fleet.plugins.module_utils import arguments
 from ansible_collections.comfyops.fleet.plugins.module_utils.builds import apply as builds_apply
 from ansible_collections.comfyops.fleet.plugins.module_utils.builds import observe as builds_observe
 from ansible_collections.comfyops.fleet.plugins.module_utils.builds import plan as builds_plan
-from ansible_collections.comfyops.fleet.plugins.module_utils.converge import converge, fail
+from ansible_collections.comfyops.fleet.plugins.module_utils.converge import converge
 from ansible_collections.comfyops.fleet.plugins.module_utils.core import apply as core_apply
 from ansible_collections.comfyops.fleet.plugins.module_utils.core import observe as core_observe
 from ansible_collections.comfyops.fleet.plugins.module_utils.core import plan as core_plan
 from ansible_collections.comfyops.fleet.plugins.module_utils.current import apply as current_apply
 from ansible_collections.comfyops.fleet.plugins.module_utils.current import observe as current_observe
 from ansible_collections.comfyops.fleet.plugins.module_utils.current import plan as current_plan
-from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, fail
 
 OPTIONS = {
     **arguments.ROOT,

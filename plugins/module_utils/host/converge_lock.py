@@ -17,7 +17,6 @@ import platform
 import threading
 import time
 import typing as t
-import uuid
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
 
@@ -50,7 +49,7 @@ class ConvergeLock:
         self._path = directory / FILE_NAME
         self._timeout = timeout
         self._holder = {
-            "token": uuid.uuid4().hex,
+            "token": os.urandom(16).hex(),
             "what": what,
             "machine": platform.node(),
             "boot_id": _boot_id(),

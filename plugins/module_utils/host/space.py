@@ -9,8 +9,9 @@ import collections.abc as c
 import os
 import pathlib
 
-from ansible_collections.comfyops.fleet.plugins.module_utils.change import Need
+from ansible_collections.comfyops.fleet.plugins.module_utils.change import Need, Plan
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import Layout
 
 # What every file system keeps free beside the plan: receipts, logs, directory entries.
 RESERVE = 32 * 1024 * 1024
@@ -73,3 +74,10 @@ def unwritable(root: pathlib.Path) -> list[FleetError]:
             "a directory of its own; become is yours to set in the inventory",
         )
     ]
+
+
+def obstacles(layout: Layout, plan: Plan) -> list[FleetError]:
+    """All that stands in a plan's way: its own obstacles, too little room, a root that can not be written."""
+    if not plan.changes:
+        return list(plan.obstacles)
+    return [*plan.obstacles, *unwritable(layout.root), *shortages(plan.needs)]
