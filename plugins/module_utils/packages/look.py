@@ -50,11 +50,14 @@ def inspect(
     foreign: list[str] = []
     if changed is None or changed or unknown:
         records = {each.name: _record(site, each) for each in installed}
-        damaged |= {name: () for name, files in records.items() if files is None}
+        unrecorded = {name: () for name, files in records.items() if files is None}
+        damaged |= unrecorded
         known = {name: files for name, files in records.items() if files}
         for name, files in damaged_files(site, known, _selected(changed), deep).items():
             damaged[name] = tuple(files)
-        foreign = [entry for entry in sorted(set(unknown) - _owned(known)) if _is_foreign(site / entry)]
+        # Where nothing tells what a damaged distribution owns, what nobody owns may be its own.
+        if seen is not None or not unrecorded:
+            foreign = [entry for entry in sorted(set(unknown) - _owned(known)) if _is_foreign(site / entry)]
     return Environment(python, fault, {each.name: each.version for each in installed}, damaged, tuple(foreign))
 
 

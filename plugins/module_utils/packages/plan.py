@@ -19,6 +19,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.packages.compare im
     Environment,
     must_be_made,
     package_changes,
+    python_fits,
 )
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.indexes import missing_indexes
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.observe import Means, State
@@ -63,7 +64,7 @@ def _environment_change(context: Context, state: State) -> list[Change]:
         return [Change(PART, CREATE, name, after=f"Python {target.python}")]
     if not must_be_made(target, found):
         return []
-    before = found.fault or f"Python {found.python}"
+    before = "not as the lock says" if python_fits(target, found) else found.fault or f"Python {found.python}"
     return [Change(PART, REBUILD, name, before=before, after=f"Python {target.python}")]
 
 
