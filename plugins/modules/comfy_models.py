@@ -1,0 +1,144 @@
+#!/usr/bin/python
+
+# Copyright (c) 2026, the comfyops.fleet contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: comfy_models
+short_description: Fetch a version's models, each verified and stored once, and place them where ComfyUI looks
+version_added: 1.0.0
+author:
+  - comfyops.fleet contributors (@comfyops)
+description:
+  - Models are kept by their sha256 in a store, read-only, each once whatever its names, and placed at their paths as links
+    into it, or as copies where links do not work.
+  - All files are fetched in parallel, resume after a cut, and are checked while they come; what is not a model (an HTML
+    page, a Git LFS pointer, a short file) is refused and never placed.
+  - Bytes that the host already has at a path are adopted by their sha256 instead of being downloaded. Another file at a
+    path is kept in C(state/aside).
+  - A path whose content the serving build has otherwise changes only with the switch; see M(comfyops.fleet.comfy_version).
+  - Writes the build's C(extra_model_paths.yaml).
+extends_documentation_fragment:
+  - comfyops.fleet.attributes
+  - comfyops.fleet.lock
+  - comfyops.fleet.host
+  - comfyops.fleet.host.offline
+  - comfyops.fleet.host.verify
+  - comfyops.fleet.host.skip_models
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+  platform:
+    platforms: linux
+options:
+  model_mirrors:
+    description:
+      - Base URLs that are tried first; a file is at C(<base>/sha256/ab/ab12...).
+    type: list
+    elements: str
+    default: []
+  hf_endpoint:
+    description:
+      - Where the Hugging Face Hub is reached from this host.
+    type: str
+  civitai_endpoint:
+    description:
+      - Where civitai is reached from this host.
+    type: str
+  credentials:
+    description:
+      - Host name, or host name and port, to token. Never shown, logged, or sent to another host on a redirect.
+    type: dict
+    default: {}
+  allow_http:
+    description:
+      - Allow plain HTTP to other hosts than this one. Defaults to the spec's C(policy.allow_http).
+    type: bool
+seealso:
+  - module: comfyops.fleet.comfy_version
+  - module: comfyops.fleet.comfy_lock
+"""
+
+EXAMPLES = r"""
+- name: Load the lock
+  comfyops.fleet.comfy_lock:
+    version: demo
+  run_once: true
+  register: comfy_locked
+
+- name: Fetch and place the models
+  comfyops.fleet.comfy_models:
+    lock: "{{ comfy_locked.lock }}"
+    root: /opt/comfy
+"""
+
+RETURN = r"""
+actions:
+  description: What was done, or in check mode would be done.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - part: models
+      action: fetch
+      name: one.safetensors
+      before: null
+      after: sha256:0123456789ab, 1.5 GB
+notes:
+  description: Facts that are no change.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+home:
+  description: COMFY_HOME of the build.
+  returned: success
+  type: str
+  sample: /opt/comfy/builds/demo-0a1b2c3d4e5f
+failures:
+  description: Each fault of the batch.
+  returned: failure
+  type: list
+  elements: dict
+  sample:
+    - where: one.safetensors
+      what: https://models.example/one.safetensors answers 404 Not Found
+      remedy: Change the source of one.safetensors in the spec
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.comfyops.fleet.plugins.module_utils import arguments
+from ansible_collections.comfyops.fleet.plugins.module_utils.converge import converge
+from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, fail
+from ansible_collections.comfyops.fleet.plugins.module_utils.models.apply import apply
+from ansible_collections.comfyops.fleet.plugins.module_utils.models.observe import observe
+from ansible_collections.comfyops.fleet.plugins.module_utils.models.plan import plan
+
+
+def main() -> None:
+    """Run the module."""
+    options = {**arguments.LOCK, **arguments.OFFLINE, **arguments.VERIFY, **arguments.MODELS}
+    module = AnsibleModule(argument_spec=options, supports_check_mode=True)
+    try:
+        context = arguments.context_from(module.params)
+    except FleetError as error:
+        fail(module, error)
+    converge(
+        module,
+        context.layout,
+        look=lambda: plan(context, observe(context)),
+        apply=lambda planned: apply(context, planned),
+        home=str(context.home),
+    )
+
+
+if __name__ == "__main__":
+    main()
