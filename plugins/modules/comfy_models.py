@@ -13,13 +13,14 @@ version_added: 1.0.0
 author:
   - comfyops.fleet contributors (@comfyops)
 description:
-  - Models are kept by their sha256 in a store, read-only, each once whatever its names, and placed at their paths as links
-    into it, or as copies where links do not work.
+  - Models are kept by their sha256 in a store, read-only, each once whatever its names, and placed at their paths as
+    links into it, or as copies where links do not work.
   - All files are fetched in parallel, resume after a cut, and are checked while they come; what is not a model (an HTML
     page, a Git LFS pointer, a short file) is refused and never placed.
   - Bytes that the host already has at a path are adopted by their sha256 instead of being downloaded. Another file at a
     path is kept in C(state/aside).
-  - A path whose content the serving build has otherwise changes only with the switch; see M(comfyops.fleet.comfy_version).
+  - A path whose content the serving build has otherwise changes only with the switch, which is
+    M(comfyops.fleet.comfy_version) with O(comfyops.fleet.comfy_version#module:state=current).
   - Writes the build's C(extra_model_paths.yaml).
 extends_documentation_fragment:
   - comfyops.fleet.attributes
