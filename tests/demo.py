@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -25,6 +26,7 @@ MACHINES = ("machine1", "machine2", "machine3")
 DAMAGED = "machine2"
 FORGE_SECONDS = 30.0
 IN_SYNC, DRIFTED = 0, 2
+_REPORT_LINE = re.compile(r"machine\d: |  (core|nodes|packages|models|current|obstacle|note)[ :]")
 
 
 class DemoFailed(Exception):
@@ -55,8 +57,10 @@ class Demo:
         self._require(all(first.recap[name]["changed"] for name in MACHINES), "every machine changes")
         self._note(f"realized on {len(MACHINES)} bare machines in {self._seconds()}: {first.changed} changed tasks")
         self._step("Realize it again")
+        before = self._requests()
         second = self._play("realize")
         self._require(second.changed == 0, "the second run changes nothing")
+        self._require(self._requests() == before, "the second run asks the network nothing")
         self._note(f"second run in {self._seconds()}: 0 changed tasks, no request to the network")
 
     def _damage(self) -> None:
@@ -82,7 +86,7 @@ class Demo:
         report = DIRECTORY / "drift.json"
         drift = self._play("drift", expect=DRIFTED, comfy_report=str(report))
         hosts = json.loads(report.read_text())["hosts"]
-        print("\n".join(line for line in drift.output.splitlines() if line.startswith(("machine", "  "))))
+        print("\n".join(line for line in drift.output.splitlines() if _REPORT_LINE.match(line)))
         statuses = {name: hosts[name]["status"] for name in MACHINES}
         wanted = {name: "drifted" if name == DAMAGED else "in sync" for name in MACHINES}
         self._require(statuses == wanted, "only the damaged machine has drifted")
@@ -113,6 +117,9 @@ class Demo:
         self._step("Look for drift once more: ComfyUI and its nodes have written files")
         self._play("drift", expect=IN_SYNC)
         self._note("still in sync: what ComfyUI and its nodes write is data, not drift (exit status 0)")
+
+    def _requests(self) -> int:
+        return len((DIRECTORY / "forge/requests.jsonl").read_text().splitlines())
 
     def _play(self, name: str, expect: int = 0, **variables: t.Any) -> Run:
         print(f"$ ansible-playbook playbooks/{name}.yml -e version=demo", flush=True)

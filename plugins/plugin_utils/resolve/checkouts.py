@@ -109,7 +109,8 @@ def _resolve(
     tree = git.tree_of(access, wanted.repo, commit)
     file, lines = _requirements(wanted, tree)
     submodules = git.submodules_of(tree) if wanted.submodules else []
-    report(f"{wanted.name}: {wanted.ref or 'default branch'} is {commit[:12]}, {len(lines)} requirement(s)")
+    asked = wanted.ref or ("the commit" if wanted.commit else "the default branch")
+    report(f"{wanted.name}: {asked} is {commit[:12]}, {len(lines)} requirement(s)")
     return Locked(commit, tuple(submodules), file, tuple(lines))
 
 
