@@ -24,7 +24,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.models.plan import 
     path_obstacles,
 )
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.receipt import Receipts
-from ansible_collections.comfyops.fleet.plugins.module_utils.models.served import served
+from ansible_collections.comfyops.fleet.plugins.module_utils.models.served import Served, served
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.wanted import (
     MODELS_DIR,
     Place,
@@ -63,17 +63,19 @@ def observe_switch(context: Context) -> SwitchState:
     }
     placed = Placed(layout)
     elsewhere = served_elsewhere(layout)
-    switching = now.build != context.build_name or now.paths != _contents(wanted)
     return SwitchState(
         spots={path: _spot(place, context, receipts) for path, place in changing.items()},
-        removable=_removable(context, placed.paths, wanted, elsewhere, receipts) if switching else {},
+        removable=_removable(context, placed.paths, wanted, elsewhere, receipts) if _ends(now, context) else {},
         contested=_contested(changing, elsewhere),
         copies=placed.copies,
     )
 
 
-def _contents(wanted: c.Mapping[str, Place]) -> dict[str, str]:
-    return {path: place.model.sha256 for path, place in wanted.items()}
+def _ends(now: Served, context: Context) -> bool:
+    """Whether what serves now ends: another build, or other models, are to serve."""
+    wanted = places(context.lock.models, context.layout, context.home)
+    contents = {path: place.model.sha256 for path, place in wanted.items()}
+    return now.build != context.build_name or now.paths != contents
 
 
 def _spot(place: Place, context: Context, receipts: Receipts) -> Spot:
@@ -93,16 +95,25 @@ def _removable(
     elsewhere: c.Mapping[str, c.Mapping[str, str]],
     receipts: Receipts,
 ) -> dict[str, str]:
+    candidates = _unused(context, placed, wanted, elsewhere)
+    return {path: sha256 for path, sha256 in candidates.items() if _is_still_ours(path, sha256, context, receipts)}
+
+
+def _unused(
+    context: Context,
+    placed: c.Mapping[str, str],
+    wanted: c.Mapping[str, Place],
+    elsewhere: c.Mapping[str, c.Mapping[str, str]],
+) -> dict[str, str]:
     """What we placed and nobody uses: of MODELS_DIR and this build; other builds keep what is inside of them."""
     layout = context.layout
     used = {_below(notation, layout.models) for paths in elsewhere.values() for notation in paths}
     roots = (f"{layout.models}/", f"{context.home}/")
-    candidates = {
+    return {
         path: sha256
         for path, sha256 in placed.items()
-        if path not in wanted and path not in used and path.startswith(roots) and os.path.lexists(path)
+        if path not in wanted and path not in used and path.startswith(roots)
     }
-    return {path: sha256 for path, sha256 in candidates.items() if _is_still_ours(path, sha256, context, receipts)}
 
 
 def _below(notation: str, models: pathlib.Path) -> str:
@@ -162,11 +173,11 @@ def apply_switch(context: Context, plan: Plan) -> None:
     wanted = places(context.lock.models, layout, context.home)
     ours = [change for change in plan.changes if change.part == PART]
     named = [wanted[change.name] for change in ours if change.action in (PLACE, REPLACE) and change.name in wanted]
-    removed = [change.name for change in ours if change.action == REMOVE and change.name not in wanted]
-    refuse_missing(context, named)
+    removed = [change.name for change in ours if change.action == REMOVE]
+    _refuse_missing(context, named)
     try:
         put_all(layout, named, receipts)
-        _remove(context, removed, receipts)
+        _remove(context, removed, wanted, receipts)
     finally:
         receipts.save()
     prefix = f"{MODELS_DIR}/"
@@ -174,7 +185,7 @@ def apply_switch(context: Context, plan: Plan) -> None:
     say_served(layout, serves)
 
 
-def refuse_missing(context: Context, named: c.Iterable[Place]) -> None:
+def _refuse_missing(context: Context, named: c.Iterable[Place]) -> None:
     """Raise when the bytes of places are not in the store."""
     absent = [str(place.path) for place in named if not blob(context.layout, place.model.sha256).is_file()]
     if absent:
@@ -185,13 +196,17 @@ def refuse_missing(context: Context, named: c.Iterable[Place]) -> None:
         )
 
 
-def _remove(context: Context, paths: c.Iterable[str], receipts: Receipts) -> None:
-    placed = Placed(context.layout)
-    aside = Aside(context.layout)
+def _remove(context: Context, paths: c.Iterable[str], wanted: c.Mapping[str, Place], receipts: Receipts) -> None:
+    layout = context.layout
+    placed = Placed(layout)
+    aside = Aside(layout)
     for path in paths:
-        sha256 = placed.paths.pop(path, "")
-        root = context.layout.models if path.startswith(f"{context.layout.models}/") else context.home
-        name = f"models/{os.path.relpath(path, root)}"
-        take_away(pathlib.Path(path), name, sha256, context.layout, aside, receipts)
-    placed.paths = {path: sha256 for path, sha256 in placed.paths.items() if os.path.lexists(path)}
-    placed.save()
+        if path in placed.paths and path not in wanted:
+            root = layout.models if path.startswith(f"{layout.models}/") else context.home
+            name = f"models/{os.path.relpath(path, root)}"
+            take_away(pathlib.Path(path), name, placed.paths[path], layout, aside, receipts)
+    if _ends(served(layout), context):
+        # Gone now, or somebody else's by now.
+        forgotten = _unused(context, placed.paths, wanted, served_elsewhere(layout))
+        placed.paths = {path: sha256 for path, sha256 in placed.paths.items() if path not in forgotten}
+        placed.save()
