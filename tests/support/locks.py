@@ -26,7 +26,11 @@ def lock(core: Document, nodes: c.Sequence[Document] = (), **more: t.Any) -> Doc
     """A lock with one target that any host is."""
     return {
         "lock_version": 1,
-        "spec": {"version_id": "test", "options": {"offline": False, "skip_models": False}, "policy": {"allow_http": False}},
+        "spec": {
+            "version_id": "test",
+            "options": {"offline": False, "skip_models": False},
+            "policy": {"allow_http": False},
+        },
         "core": core,
         "nodes": list(nodes),
         "targets": {"default": target()},
