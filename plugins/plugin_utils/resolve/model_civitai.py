@@ -14,9 +14,11 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.errors import Fleet
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.http import Access, HttpFault, request
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.origin import CIVITAI, advice
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.model_facts import Facts
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.model_sources import CIVITAI_FILE_CHOICES
 
 _LONGEST_ANSWER = 10 * 1024 * 1024
 _KILOBYTE = 1024
+_ROUNDING = 0.01
 
 
 def facts(source: str, endpoint: str | None, access: Access) -> Facts:
@@ -37,18 +39,27 @@ def facts(source: str, endpoint: str | None, access: Access) -> Facts:
     if not sha256:
         raise FleetError(f"civitai has no SHA256 of {file.get('name')}", remedy="Put its checksum into the spec")
     suffix = f"?{parts.query}" if parts.query else ""
-    size = round(float(file["sizeKB"]) * _KILOBYTE) if "sizeKB" in file else None
-    return Facts(f"{CIVITAI}/api/download/models/{number}{suffix}", sha256, size)
+    return Facts(f"{CIVITAI}/api/download/models/{number}{suffix}", sha256, _size(file))
+
+
+def _size(file: c.Mapping[str, t.Any]) -> int | None:
+    """Bytes; None where the site's kilobytes are rounded, since then they do not say it."""
+    size = float(file.get("sizeKB") or 0) * _KILOBYTE
+    return round(size) if size and abs(size - round(size)) < _ROUNDING else None
 
 
 def _chosen(files: c.Sequence[dict[str, t.Any]], query: c.Mapping[str, list[str]], number: str) -> dict[str, t.Any]:
-    """The file that the download gives: of the type and format asked for, else the primary one."""
-    wanted = {key: values[0].lower() for key, values in query.items() if key in ("type", "format")}
+    """The file that the download gives: one that is as the query has it, and the primary one of several."""
+    wanted = {key: values[0].lower() for key, values in query.items() if key in CIVITAI_FILE_CHOICES}
     fitting = [file for file in files if all(_said(file, key) == value for key, value in wanted.items())]
     primary = [file for file in fitting if file.get("primary")] or fitting
     if not primary:
         there = ", ".join(f"{file.get('type')}/{_said(file, 'format')}" for file in files) or "none"
-        raise FleetError(f"model version {number} has no such file; it has {there}", remedy="Change type and format")
+        asked = ", ".join(f"{key} {value}" for key, value in wanted.items()) or "any"
+        raise FleetError(
+            f"model version {number} has no file of {asked}; it has {there}",
+            remedy="Change the query of the source (type, format, size, fp)",
+        )
     return primary[0]
 
 

@@ -12,7 +12,7 @@ import urllib.parse
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.http import Access, HttpFault, request
-from ansible_collections.comfyops.fleet.plugins.module_utils.host.url import token_for
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.url import refusal, token_for
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.origin import HUB
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.model_facts import SMALL, Facts
 
@@ -45,6 +45,9 @@ def facts(source: str, endpoint: str | None, access: Access) -> Facts:
         raise FleetError("is no file of the Hub", where=source, remedy="Write hf://org/repo@revision/path")
     file = File(parsed["kind"] or "", parsed["repo"], urllib.parse.unquote(parsed["revision"]), parsed["path"])
     asked = endpoint or HUB
+    reason = refusal(asked, access.allow_http)
+    if reason:
+        raise FleetError(reason, where="comfy_hf_endpoint", remedy="Use https, or set comfy_policy.allow_http")
     commit, etag, size = _metadata(file, asked, access)
     sha256 = etag if _SHA256.fullmatch(etag) else _read(file, asked, commit, size, access)
     return Facts(file.url(HUB, commit), sha256, size)

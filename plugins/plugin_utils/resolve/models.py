@@ -12,14 +12,16 @@ import collections.abc as c
 import concurrent.futures
 import dataclasses
 import hashlib
+import http.client
 import pathlib
 import typing as t
 import urllib.parse
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, raise_all
-from ansible_collections.comfyops.fleet.plugins.module_utils.host.http import Access, HttpFault, request
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.http import Access, Answer, HttpFault, request
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.url import shown
-from ansible_collections.comfyops.fleet.plugins.module_utils.models.origin import advice, mirror_url
+from ansible_collections.comfyops.fleet.plugins.module_utils.models.content import HEAD, impostor
+from ansible_collections.comfyops.fleet.plugins.module_utils.models.origin import advice, mirror_url, reached
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import model_civitai, model_hub
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.model_facts import SMALL, Facts, announced_sha256
 
@@ -27,6 +29,9 @@ Entry = dict[str, t.Any]
 _PARALLEL = 8
 _BLOCK = 1 << 20
 _LATER = ("gs", "s3", "urn")
+# RFC 9530 section 4, and Amazon S3's GetObject.
+_ASK_FOR_DIGESTS = {"Want-Repr-Digest": "sha-256=9", "x-amz-checksum-mode": "ENABLED"}
+_NO_HEAD = (403, 405, 501)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,7 +124,7 @@ def _facts(model: Entry, settings: ModelResolution) -> Facts:
     if scheme == "file":
         return _local(source)
     if scheme in _LATER:
-        raise FleetError(f"{scheme} is not supported yet", where=source, remedy="Use https, hf, civitai or file")
+        raise FleetError(f"{scheme} sources can not be locked", where=source, remedy="Use https, hf, civitai or file")
     return _plain(model, settings)
 
 
@@ -142,36 +147,71 @@ def _plain(model: Entry, settings: ModelResolution) -> Facts:
     url, sha256 = model["source"], model["sha256"]
     if sha256 is not None and model["size"] is not None:
         return Facts(url, sha256, model["size"])
-    if sha256 is None:
-        return _announced(model, settings)
-    fault: HttpFault | None = None
-    for asked in (url, *(mirror_url(base, sha256) for base in settings.model_mirrors)):
+    asked = [reached(url, settings.hf_endpoint, settings.civitai_endpoint)]
+    if sha256 is not None:
+        asked += [mirror_url(base, sha256) for base in settings.model_mirrors]
+    faults: list[HttpFault] = []
+    for each in asked:
         try:
-            with request(asked, settings.access, method="HEAD") as answer:
-                return Facts(url, sha256, answer.length)
-        except HttpFault as error:
-            fault = fault or error
-    raise _refused(fault or HttpFault("was not asked"), model, url)
+            announced, size = _announced(each, model, settings.access)
+        except HttpFault as fault:
+            faults.append(fault)
+        else:
+            return Facts(url, _known(announced or sha256, url), size)
+    raise FleetError(faults[0].what, remedy=advice(faults[0], url, asked[0], model["name"]))
 
 
-def _announced(model: Entry, settings: ModelResolution) -> Facts:
-    url = model["source"]
+def _known(sha256: str | None, url: str) -> str:
+    if sha256 is not None:
+        return sha256
+    raise FleetError(
+        "nobody says its sha256, neither the spec nor the server",
+        where=shown(url),
+        remedy='Put it into the spec: "checksum": "sha256:<64 hex digits>" (sha256sum of a file that you trust)',
+    )
+
+
+def _announced(url: str, model: Entry, access: Access) -> tuple[str | None, int | None]:
+    """Sha256 and size of what is behind a URL, as its server says them; a small file is read where it does not."""
+    with _head(url, access) as answer:
+        size = _whole_size(answer)
+        sha256 = announced_sha256(answer.hops)
+        kind = answer.headers.get_content_type() if "Content-Type" in answer.headers else ""
+    # The head of a text: so what is declared decides.
+    _refuse(impostor(b"-", kind, _file_name(model)), url)
+    if sha256 is None and model["sha256"] is None and size is not None and size <= SMALL:
+        with request(url, access) as answer:
+            content = answer.read_all(SMALL)
+        _refuse(impostor(content[:HEAD], kind, _file_name(model)), url)
+        sha256 = hashlib.sha256(content).hexdigest()
+    return sha256, size
+
+
+def _file_name(model: Entry) -> str:
+    return str((*model["paths"], model["name"])[0].rpartition("/")[2])
+
+
+def _head(url: str, access: Access) -> Answer:
+    """Ask for the headers alone; of a server that does not know that, with one byte."""
     try:
-        with request(url, settings.access, method="HEAD") as answer:
-            size, sha256 = answer.length, announced_sha256(answer.hops)
-        if sha256 is None and size is not None and size <= SMALL:
-            with request(url, settings.access) as answer:
-                sha256 = hashlib.sha256(answer.read_all(SMALL)).hexdigest()
-    except HttpFault as error:
-        raise _refused(error, model, url) from error
-    if sha256 is None:
+        return request(url, access, method="HEAD", headers=_ASK_FOR_DIGESTS)
+    except HttpFault as fault:
+        if fault.status not in _NO_HEAD:
+            raise
+    return request(url, access, headers={**_ASK_FOR_DIGESTS, "Range": "bytes=0-0"})
+
+
+def _whole_size(answer: Answer) -> int | None:
+    if answer.status != http.client.PARTIAL_CONTENT:
+        return answer.length
+    total = answer.headers.get("Content-Range", "").rpartition("/")[2]
+    return int(total) if total.isdigit() else None
+
+
+def _refuse(found: str | None, url: str) -> None:
+    if found is not None:
         raise FleetError(
-            "nobody says its sha256, neither the spec nor the server",
+            f"gives {found} in place of the model",
             where=shown(url),
-            remedy='Put it into the spec: "checksum": "sha256:<64 hex digits>" (sha256sum of a file that you trust)',
+            remedy="Correct the source; if it is a log-in page, set HF_TOKEN, CIVITAI_TOKEN or comfy_credentials",
         )
-    return Facts(url, sha256, size)
-
-
-def _refused(fault: HttpFault, model: Entry, url: str) -> FleetError:
-    return FleetError(fault.what, remedy=advice(fault, url, url, model["name"]))
