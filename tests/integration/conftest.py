@@ -42,27 +42,8 @@ class World:
             }
         }
         (self.directory / "hosts.json").write_text(json.dumps(inventory))
-        self.core = self.forge.repository("comfy/core")
-        self.core.commit(
-            {
-                "main.py": "print('comfy')\n",
-                "folder_paths.py": FOLDER_PATHS,
-                "requirements.txt": "torchlike>=1\n",
-                ".gitignore": "/custom_nodes/\n/output/\n__pycache__/\n",
-                "custom_nodes/websocket_image_save.py": "SAVE = 1\n",
-            }
-        )
-        self.palette = self.forge.repository("people/palette")
-        self.palette.commit({"__init__.py": "NODE_CLASS_MAPPINGS = {}\n", "requirements.txt": "colours>=1,<3\n"})
-        self.notebook = self.forge.repository("people/notebook")
-        self.notebook.commit({"__init__.py": "NODE_CLASS_MAPPINGS = {}\n", "requirements.txt": "colours\npaper\n"})
-        index = self.forge.index("pypi")
-        index.wheel_file(pip_wheel())
-        index.wheel("torchlike", "1.0", requires=["smallmath"], modules={"torchlike.py": "VERSION = 1\n"})
-        index.wheel("smallmath", "0.3", modules={"smallmath.py": ""})
-        index.wheel("colours", "2.0", modules={"colours/__init__.py": "", "colours/red.py": "RED = 1\n"})
-        index.wheel("colours", "1.5", modules={"colours/__init__.py": "", "colours/red.py": "RED = 0\n"})
-        index.wheel("paper", "1.0", modules={"paper.py": ""})
+        self._repositories()
+        self._packages()
         self.checkpoint = self.forge.model("checkpoint.safetensors", size=300_000, seed="1")
         self.spec: Spec = {
             "schema_version": 2,
@@ -82,6 +63,31 @@ class World:
             "env": {"COMFY_PYTHON": f"python{sys.version_info.major}.{sys.version_info.minor}"},
         }
         self.write()
+
+    def _repositories(self) -> None:
+        self.core = self.forge.repository("comfy/core")
+        self.core.commit(
+            {
+                "main.py": "print('comfy')\n",
+                "folder_paths.py": FOLDER_PATHS,
+                "requirements.txt": "torchlike>=1\n",
+                ".gitignore": "/custom_nodes/\n/output/\n__pycache__/\n",
+                "custom_nodes/websocket_image_save.py": "SAVE = 1\n",
+            }
+        )
+        self.palette = self.forge.repository("people/palette")
+        self.palette.commit({"__init__.py": "NODE_CLASS_MAPPINGS = {}\n", "requirements.txt": "colours>=1,<3\n"})
+        self.notebook = self.forge.repository("people/notebook")
+        self.notebook.commit({"__init__.py": "NODE_CLASS_MAPPINGS = {}\n", "requirements.txt": "colours\npaper\n"})
+
+    def _packages(self) -> None:
+        index = self.forge.index("pypi")
+        index.wheel_file(pip_wheel())
+        index.wheel("torchlike", "1.0", requires=["smallmath"], modules={"torchlike.py": "VERSION = 1\n"})
+        index.wheel("smallmath", "0.3", modules={"smallmath.py": ""})
+        index.wheel("colours", "2.0", modules={"colours/__init__.py": "", "colours/red.py": "RED = 1\n"})
+        index.wheel("colours", "1.5", modules={"colours/__init__.py": "", "colours/red.py": "RED = 0\n"})
+        index.wheel("paper", "1.0", modules={"paper.py": ""})
 
     @property
     def root(self) -> pathlib.Path:

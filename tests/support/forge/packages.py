@@ -115,9 +115,7 @@ class Index:
             (member,) = [name for name in archive.namelist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", name)]
             return self.publish(path.name, path.read_bytes(), archive.read(member))
 
-    def publish(
-        self, filename: str, body: bytes, metadata: bytes, upload_time: str = DEFAULT_UPLOAD_TIME
-    ) -> Release:
+    def publish(self, filename: str, body: bytes, metadata: bytes, upload_time: str = DEFAULT_UPLOAD_TIME) -> Release:
         """Publishes a file with these bytes and core metadata, in place of one of the same name."""
         fields = email.parser.BytesHeaderParser().parsebytes(metadata)
         release = Release(
@@ -241,9 +239,7 @@ class PackageService:
         """The index of that name, made where it is new."""
         if name not in self._indexes:
             path = "/simple" if name == "pypi" else f"/index/{name}/simple"
-            self._indexes[name] = Index(
-                name, self._base_url + path, f"/files/{name}/", self._base_url, self._contents
-            )
+            self._indexes[name] = Index(name, self._base_url + path, f"/files/{name}/", self._base_url, self._contents)
         return self._indexes[name]
 
     @property

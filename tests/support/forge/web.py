@@ -209,9 +209,7 @@ def document(value: object, status: int = 200, headers: Mapping[str, str] | None
     return data(json.dumps(value).encode(), "application/json", status=status, headers=headers)
 
 
-def data(
-    body: bytes, content_type: str, *, status: int = 200, headers: Mapping[str, str] | None = None
-) -> Response:
+def data(body: bytes, content_type: str, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """An answer made of bytes at hand."""
     return Response(status, {"Content-Type": content_type, **(headers or {})}, (body,), len(body), 0, len(body))
 
@@ -389,9 +387,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         host = headers.get("host", "")
         seconds = log.now() - started
         port = self.server.port_name
-        log.end(
-            LoggedRequest(self.command, host, port, self.path, kept, status, sent, self.number, started, seconds)
-        )
+        log.end(LoggedRequest(self.command, host, port, self.path, kept, status, sent, self.number, started, seconds))
 
     def _read_body(self) -> bytes:
         """The request's body; git sends large ones in chunks."""

@@ -210,6 +210,10 @@ def test_targets(specs: Specs, entry: Document, path: str) -> None:
     assert specs.load().warnings == []
 
 
+INDEX = {"name": "pytorch-cu130", "url": "https://h.org/whl/cu130", "packages": ["torch", "Torch_Vision"]}
+UNSAID: Document = {"sha256": None, "size": None, "optional": False}
+
+
 def test_models(specs: Specs) -> None:
     content = {
         "schema_version": 3,
@@ -238,17 +242,13 @@ def test_models(specs: Specs) -> None:
             "name": "style.safetensors",
             "source": "civitai://55",
             "paths": ["$MODELS_DIR/loras/style.safetensors"],
-            "sha256": None,
-            "size": None,
-            "optional": False,
+            **UNSAID,
         },
         {
             "name": "r",
             "source": "hf://o/r@main/transformer/*.safetensors",
             "paths": ["$MODELS_DIR/diffusers/r/"],
-            "sha256": None,
-            "size": None,
-            "optional": False,
+            **UNSAID,
         },
     ]
 
@@ -271,11 +271,7 @@ def test_python_packages(specs: Specs) -> None:
             f"flash_attn @ https://h.org/flash_attn-2.8-py3-none-any.whl#sha256={HEX64}",
             "torch==2.9.0 ; sys_platform == 'linux'",
         ],
-        "python": {
-            "indexes": [
-                {"name": "pytorch-cu130", "url": "https://h.org/whl/cu130", "packages": ["torch", "Torch_Vision"]}
-            ]
-        },
+        "python": {"indexes": [INDEX]},
     }
     normalized = specs.normalized(content)
     assert normalized["python_packages"] == [

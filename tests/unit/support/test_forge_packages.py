@@ -115,9 +115,7 @@ def test_pip_installs_with_hashes_and_checks_every_file(forge: Forge, client: Cl
     box = index.wheel("bluebox", "1.5", requires=["yellowbox"], scripts={"bluebox": "bluebox:main"})
     other = index.wheel("yellowbox", "1.0")
     requirements = tmp_path / "requirements.txt"
-    requirements.write_text(
-        f"bluebox==1.5 --hash=sha256:{box.sha256}\nyellowbox==1.0 --hash=sha256:{other.sha256}\n"
-    )
+    requirements.write_text(f"bluebox==1.5 --hash=sha256:{box.sha256}\nyellowbox==1.0 --hash=sha256:{other.sha256}\n")
     pip = [sys.executable, "-m", "pip", "--isolated", "install", "--quiet"]
     pip += ["--require-hashes", "--index-url", index.url]
     target = tmp_path / "target"
