@@ -11,11 +11,14 @@ import pathlib
 import platform
 import re
 import shutil
-import subprocess
 import sys
+
+from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.process import run
 
 _NVIDIA = pathlib.Path("/proc/driver/nvidia")
 _ROCM = pathlib.Path("/dev/kfd")
+_ANSWER_SECONDS = 20.0
 # Where interpreters are that are not on PATH; uv's own are below its data directory.
 _PYTHON_DIRECTORIES = ("/usr/bin", "/usr/local/bin", "/opt/python/bin", "~/.local/bin")
 _PYTHON_GLOBS = ("~/.pyenv/versions/{version}*/bin", "~/.local/share/uv/python/cpython-{version}*/bin")
@@ -80,12 +83,11 @@ def find_python(version: str, preferred: str | None = None) -> pathlib.Path | No
 
 
 def _python_version(path: str) -> str | None:
-    command = [path, "-I", "-c", "import platform; print(platform.python_version())"]
+    command = (path, "-I", "-c", "import platform; print(platform.python_version())")
     try:
-        done = subprocess.run(command, capture_output=True, timeout=20, check=False)
-    except (OSError, subprocess.TimeoutExpired):
+        return run(command, timeout=_ANSWER_SECONDS).text.strip()
+    except (FleetError, OSError):
         return None
-    return done.stdout.decode().strip() if done.returncode == 0 else None
 
 
 def _version_fits(found: str | None, wanted: str) -> bool:

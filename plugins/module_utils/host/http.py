@@ -26,7 +26,8 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.errors import Fleet
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.url import origin, refusal, shown, token_for
 
 USER_AGENT = "comfyops.fleet/1"
-_Response = http.client.HTTPResponse | urllib.error.HTTPError
+if t.TYPE_CHECKING:
+    _Response = http.client.HTTPResponse | urllib.error.HTTPError
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 10
 _TRANSIENT = frozenset({408, 421, 425, 429, 500, 502, 503, 504})

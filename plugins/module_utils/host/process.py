@@ -62,7 +62,7 @@ def run(
     out of time.
     """
     try:
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # pylint: disable=ansible-bad-function # see above
             argv,
             cwd=cwd,
             env=_environment(environment or {}),

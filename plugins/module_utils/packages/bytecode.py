@@ -25,7 +25,10 @@ def compile_bytecode(environment: pathlib.Path, site: pathlib.Path) -> None:
     their source's hash and not by its time (PEP 552), and the order of sets does not depend on a random seed.
     """
     sources = sorted(
-        os.path.join(parent, name) for parent, _, names in os.walk(site) for name in names if name.endswith(".py")
+        os.path.join(parent, name)
+        for parent, _directories, names in os.walk(site)
+        for name in names
+        if name.endswith(".py")
     )
     workers = min(len(os.sched_getaffinity(0)), len(sources))
     with concurrent.futures.ThreadPoolExecutor(max(workers, 1)) as pool:

@@ -81,7 +81,7 @@ def _streamed(url: str, authorization: str | None) -> Content:
         request.add_unredirected_header("Authorization", authorization)
     digest, size, beginning = hashlib.sha256(), 0, b""
     try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:
+        with urllib.request.build_opener().open(request, timeout=_TIMEOUT) as answer:
             expected = answer.headers["Content-Length"]
             while block := answer.read(_BLOCK):
                 beginning = beginning or block[: len(_ZIP_MAGIC)]

@@ -49,10 +49,11 @@ def database_path() -> str:
 
 def note_start() -> None:
     """Makes the database and notes this start in it."""
-    with contextlib.closing(sqlite3.connect(database_path())) as database, database:
+    with contextlib.closing(sqlite3.connect(database_path())) as database:
         columns = "id INTEGER PRIMARY KEY, at TEXT DEFAULT CURRENT_TIMESTAMP"
         database.execute(f"CREATE TABLE IF NOT EXISTS starts ({columns})")
         database.execute("INSERT INTO starts DEFAULT VALUES")
+        database.commit()
 
 
 def clean_temp() -> None:
