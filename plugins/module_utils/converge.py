@@ -9,6 +9,7 @@ Check mode is a plan that is not applied, diff mode a plan that is shown; ``chan
 from __future__ import annotations
 
 import collections.abc as c
+import dataclasses
 import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.change import Plan, diff
@@ -52,7 +53,8 @@ def _converged(module: AnsibleModule, layout: Layout, look: Look, apply: Apply) 
             f"after the converge there is still something to do: {names}",
             remedy="Something else writes to this host at the same time, or its file system does not keep what it gets",
         )
-    return plan
+    # What only came out while it was done: an optional model that could not be had.
+    return dataclasses.replace(plan, notes=tuple(dict.fromkeys((*plan.notes, *left.notes))))
 
 
 def _outcome(plan: Plan, with_diff: bool) -> dict[str, t.Any]:
