@@ -1,0 +1,107 @@
+# Copyright (c) 2026, the comfyops.fleet contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""comfy_models as Ansible calls it: check mode tells the truth, and the second run changes nothing."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+
+import pytest
+from ansible.module_utils.testing import patch_module_args
+
+from ansible_collections.comfyops.fleet.plugins.modules import comfy_models
+from tests.unit.models.conftest import Host
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.support import locks
+
+Module = t.Callable[..., dict[str, t.Any]]
+
+
+@pytest.fixture
+def module(host: Host, capsys: pytest.CaptureFixture[str]) -> Callable[..., dict[str, t.Any]]:
+    """Runs the module with models and further arguments; gives what it answers."""
+
+    def run(*models: locks.Document, **arguments: t.Any) -> dict[str, t.Any]:
+        context = host.context(*models)
+        given = {"lock": dict(context.lock.document), "root": str(host.layout.root), **arguments}
+        with patch_module_args(given), pytest.raises(SystemExit):
+            comfy_models.main()
+        answer: dict[str, t.Any] = json.loads(capsys.readouterr().out)
+        return answer
+
+    return run
+
+
+def test_check_mode_says_what_the_run_does_and_the_second_run_does_nothing(host: Host, module: Module) -> None:
+    models = [host.model("one.safetensors"), host.model("two.safetensors")]
+    host.file("loras").mkdir(parents=True)
+    host.file("loras/two.safetensors").write_bytes(b"mine")
+    checked = module(*models, _ansible_check_mode=True, _ansible_diff=True)
+    assert checked["changed"]
+    assert host.forge.requests == []
+    done = module(*models, _ansible_diff=True)
+    assert (done["actions"], done["diff"]) == (checked["actions"], checked["diff"])
+    assert [(entry["action"], entry["name"]) for entry in done["actions"]] == [
+        ("fetch", "one.safetensors"),
+        ("fetch", "two.safetensors"),
+        ("place", str(host.file("loras/one.safetensors"))),
+        ("replace", str(host.file("loras/two.safetensors"))),
+        ("write", "extra_model_paths.yaml"),
+    ]
+    host.forge.forget_requests()
+    again = module(*models, _ansible_diff=True)
+    assert (again["changed"], again["actions"], "diff" in again) == (False, [], False)
+    assert host.forge.requests == []
+
+
+def test_every_fault_comes_back_and_no_token_does(host: Host, module: Module) -> None:
+    gated, gone = host.model("gated.safetensors", token="right"), host.model("gone.safetensors")
+    host.forge.remove_model("gone.safetensors")
+    answer = module(gated, gone, credentials={"127.0.0.1": "sesame-wrong"})
+    assert answer["failed"]
+    assert sorted(fault["where"] for fault in answer["failures"]) == [
+        "model gated.safetensors",
+        "model gone.safetensors",
+    ]
+    assert "sesame-wrong" not in json.dumps(answer["failures"]) + answer["msg"]
+
+
+def test_an_optional_model_that_is_missing_is_said_by_the_run_itself(host: Host, module: Module) -> None:
+    gone = {**host.model("gone.safetensors"), "optional": True}
+    host.forge.remove_model("gone.safetensors")
+    [note] = module(gone)["notes"]
+    assert note.startswith("optional model gone.safetensors is missing: ")
+    assert module(gone)["changed"] is False
+
+
+def test_what_is_missing_offline_is_an_error_before_anything_changes(host: Host, module: Module) -> None:
+    answer = module(host.model("one.safetensors"), offline=True)
+    assert "model one.safetensors: it is not on this host, which is offline" in answer["msg"]
+    assert not host.layout.state.exists()
+
+
+def test_a_full_disk_is_an_error_before_anything_changes(host: Host, module: Module) -> None:
+    huge = {**host.model("one.safetensors"), "size": 10**18}
+    answer = module(huge, _ansible_check_mode=True)
+    assert "are needed and" in answer["msg"]
+    assert host.forge.requests == []
+
+
+def test_a_deep_look_repairs_what_the_receipts_hide(host: Host, module: Module) -> None:
+    model = host.model("one.safetensors")
+    module(model)
+    assert module(model, verify="deep")["changed"] is False
+    host.stored(model).chmod(0o644)
+    host.stored(model).write_bytes(bytes(4096))
+    assert module(model, verify="deep")["changed"] is True
+    assert module(model, verify="deep")["changed"] is False
+
+
+def test_models_are_left_alone_if_asked(host: Host, module: Module) -> None:
+    assert module(host.model("one.safetensors"), skip_models=True)["changed"] is False
+    assert not host.layout.models.exists()
