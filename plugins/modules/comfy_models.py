@@ -20,7 +20,9 @@ description:
     path is kept in C(state/aside).
   - A path whose content the serving build has otherwise changes only with the switch, which is
     M(comfyops.fleet.comfy_version) with O(comfyops.fleet.comfy_version#module:state=current).
-  - Writes the build's C(extra_model_paths.yaml).
+  - A model that the lock has as optional and whose source does not give it is named in RV(notes) and does not fail the
+    host; it is tried again with O(verify=deep).
+  - Writes the build's C(extra_model_paths.yaml), so that ComfyUI looks into MODELS_DIR first. The build must be there.
 extends_documentation_fragment:
   - comfyops.fleet.attributes
   - comfyops.fleet.lock
@@ -77,11 +79,29 @@ EXAMPLES = r"""
   comfyops.fleet.comfy_models:
     lock: "{{ comfy_locked.lock }}"
     root: /opt/comfy
+
+- name: Fetch gated models, from a mirror on the local network where it has them
+  comfyops.fleet.comfy_models:
+    lock: "{{ comfy_locked.lock }}"
+    root: /opt/comfy
+    model_mirrors:
+      - https://models.example.com
+    credentials:
+      huggingface.co: "{{ hf_token }}"
+
+- name: Read every byte of every model, and repair what is damaged
+  comfyops.fleet.comfy_models:
+    lock: "{{ comfy_locked.lock }}"
+    root: /opt/comfy
+    verify: deep
 """
 
 RETURN = r"""
 actions:
-  description: What was done, or in check mode would be done.
+  description:
+      - What was done, or in check mode would be done.
+      - RV(actions[].action) is V(fetch) or V(adopt) for the bytes of a model, V(place) or V(replace) for a path, and
+        V(write) for C(extra_model_paths.yaml).
   returned: success
   type: list
   elements: dict
@@ -92,11 +112,12 @@ actions:
       before: null
       after: sha256:0123456789ab, 1.5 GB
 notes:
-  description: Facts that are no change.
+  description: Facts that are no change, such as an optional model that is missing.
   returned: success
   type: list
   elements: str
-  sample: []
+  sample:
+    - "optional model style.safetensors is missing: https://models.example/style.safetensors answers 404 Not Found"
 home:
   description: COMFY_HOME of the build.
   returned: success
@@ -108,9 +129,9 @@ failures:
   type: list
   elements: dict
   sample:
-    - where: one.safetensors
+    - where: model one.safetensors
       what: https://models.example/one.safetensors answers 404 Not Found
-      remedy: Change the source of one.safetensors in the spec
+      remedy: It is gone, or hidden from those without a token. Change the source of one.safetensors in the spec
 """
 
 from ansible.module_utils.basic import AnsibleModule
