@@ -26,8 +26,6 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.errors import Fleet
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.url import origin, refusal, shown, token_for
 
 USER_AGENT = "comfyops.fleet/1"
-if t.TYPE_CHECKING:
-    _Response = http.client.HTTPResponse | urllib.error.HTTPError
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 10
 _TRANSIENT = frozenset({408, 421, 425, 429, 500, 502, 503, 504})
@@ -175,7 +173,9 @@ def _opener() -> urllib.request.OpenerDirector:
     return urllib.request.build_opener(_RedirectsAreOurs)
 
 
-def _ask(url: str, method: str, headers: c.Mapping[str, str], token: str | None, timeout: float) -> _Response:
+def _ask(
+    url: str, method: str, headers: c.Mapping[str, str], token: str | None, timeout: float
+) -> http.client.HTTPResponse | urllib.error.HTTPError:
     # Without "identity" a proxy on the way may compress, and offsets would be those of other bytes.
     asked = urllib.request.Request(url, method=method, headers={"Accept-Encoding": "identity", **headers})
     asked.add_header("User-Agent", USER_AGENT)
