@@ -8,7 +8,9 @@
 #   sh requirements/compile.sh --upgrade     the newest of everything (any other option of uv pip compile is passed on too)
 
 set -eu
-cd "$(dirname "$0")"
+cd "$(dirname "$0")/.."
+. requirements/index.sh
+cd requirements
 
 # lock NAME [OPTION...]: NAME.in to NAME.txt. Packages come as wheels; reuse, which is published as source for most platforms, may not.
 lock() {

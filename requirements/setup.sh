@@ -90,24 +90,13 @@ newest_python() {
     if [ -n "$found" ]; then printf '%s\n' "$found"; else python_with_venv_package; fi
 }
 
-# uv does not read pip's settings. Where nothing tells uv its index, pip's own is handed over, and the certificates pip was told to trust.
-hand_over_index() {
-    if [ -z "${UV_DEFAULT_INDEX:-}${UV_INDEX_URL:-}${UV_CONFIG_FILE:-}" ] && [ ! -e "${XDG_CONFIG_HOME:-${HOME:-/root}/.config}/uv/uv.toml" ] &&
-        [ ! -e /etc/uv/uv.toml ]; then
-        index=${PIP_INDEX_URL:-$("$venv/bin/python" -m pip config get global.index-url 2>/dev/null || true)}
-        if [ -n "$index" ]; then export UV_DEFAULT_INDEX="$index"; fi
-    fi
-    certificates=${PIP_CERT:-$("$venv/bin/python" -m pip config get global.cert 2>/dev/null || true)}
-    if [ -z "${SSL_CERT_FILE:-}" ] && [ -n "$certificates" ]; then export SSL_CERT_FILE="$certificates"; fi
-}
-
 stamped() {
     grep -qxF "$1" "$stamp" 2>/dev/null
 }
 
 # What a set's installation depends on, as one line of the stamp.
 fingerprint() {
-    printf '%s %s\n' "$1" "$(cat requirements/setup.sh requirements/uv.txt requirements/build.txt "requirements/$1.txt" | cksum)"
+    printf '%s %s\n' "$1" "$(cat requirements/*.sh requirements/uv.txt requirements/build.txt "requirements/$1.txt" | cksum)"
 }
 
 # Scripts of a virtual environment hold its path: it is of no use to a checkout that was moved or copied.
@@ -134,7 +123,7 @@ install_set() {
     "$venv/bin/python" -m pip install -qq --no-deps --only-binary :all: --require-hashes -r requirements/uv.txt ||
         fail "pip could not install uv from requirements/uv.txt (its message is above). In a closed network, say where the index is:" \
             "PIP_INDEX_URL=https://mirror.example/simple make setup"
-    hand_over_index
+    . requirements/index.sh
     # reuse is published as source for most platforms: the only package that is built, with the build tool of build.txt, hash-checked too.
     "$venv/bin/uv" pip sync --quiet --python "$venv/bin/python" --require-hashes --compile-bytecode --only-binary :all: --no-binary reuse \
         --build-constraint requirements/build.txt "requirements/$1.txt" ||
