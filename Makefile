@@ -53,6 +53,7 @@ lint: setup-test debian ## Style and mistakes: ruff, yamllint, ansible-lint, she
 	$(BIN)/yamllint .
 	shellcheck requirements/*.sh .ci/run
 	$(BIN)/python -m tests.checks.source_rules
+	$(BIN)/python -m tests.checks.requirement_files
 	$(BIN)/reuse lint --lines
 	$(BIN)/ansible-lint --offline --strict
 

@@ -19,8 +19,6 @@ import tempfile
 import typing as t
 from pathlib import Path
 
-import yaml
-
 from tests.checks.checkout import COLLECTION, MODULES, PLAYBOOKS, ROOT, files, report, tool
 
 if t.TYPE_CHECKING:
@@ -86,26 +84,11 @@ def use_problems(archive: Path, folder: Path) -> Iterator[str]:
         run(folder, "ansible-playbook", *options, f"{COLLECTION}.{playbook}")
 
 
-def library_problems() -> Iterator[str]:
-    """Check that the execution environment's libraries are those of the control node's set."""
-    wanted = requirements(ROOT / "requirements" / "control.in") - {"ansible-core"}
-    described = yaml.safe_load((ROOT / "meta" / "execution-environment.yml").read_text(encoding="utf-8"))
-    given = requirements(ROOT / described["dependencies"]["python"])
-    for name in sorted(wanted ^ given):
-        yield f"{name} is in one of requirements/control.in and meta/ee-requirements.txt only"
-
-
-def requirements(path: Path) -> set[str]:
-    """Give the names that a requirements file without versions has."""
-    lines = (line.partition("#")[0].strip() for line in path.read_text(encoding="utf-8").splitlines())
-    return {line for line in lines if line}
-
-
 def main() -> int:
     """Build, look, install, use."""
     with tempfile.TemporaryDirectory(prefix="artifact-") as folder:
         archive = build(Path(folder))
-        problems = [*library_problems(), *content_problems(archive), *use_problems(archive, Path(folder))]
+        problems = [*content_problems(archive), *use_problems(archive, Path(folder))]
         return report(f"artifact {archive.name} ({archive.stat().st_size // 1024} KiB)", problems)
 
 
