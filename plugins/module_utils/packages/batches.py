@@ -54,7 +54,7 @@ def batches(context: Context) -> c.Iterator[Batch]:
     offline = ("--offline",) if context.settings.offline else ()
     own_urls = by_origin.pop(None, [])
     if own_urls:
-        yield Batch("", (*offline, "--no-index"), tuple(own_urls), by_url=True)
+        yield Batch("a wheel's own URL", (*offline, "--no-index"), tuple(own_urls), by_url=True)
     for name, chosen in by_origin.items():
         url = index_url(context, str(name))
         options = (*offline, "--default-index", url) if url else offline

@@ -14,6 +14,7 @@ import tempfile
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, raise_all
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.atomic import remove_tree, write_text
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.context import Context
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.process import Completed
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.batches import Batch, batches
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.bytecode import compile_bytecode
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.compare import (
@@ -26,7 +27,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.packages.distributi
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.indexes import netrc
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.look import inspect
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.uv import Uv
-from ansible_collections.comfyops.fleet.plugins.module_utils.packages.uv_faults import DAMAGED_CACHE, explain
+from ansible_collections.comfyops.fleet.plugins.module_utils.packages.uv_faults import explain, unusable_package
 
 _INSTALL = ("pip", "install", "--no-deps", "--require-hashes", "--only-binary", ":all:")
 
@@ -44,16 +45,16 @@ def make_environment(context: Context, interpreter: pathlib.Path) -> pathlib.Pat
     """
     context.layout.envs.mkdir(parents=True, exist_ok=True)
     with Uv(context, netrc(context)) as uv:
-        for last_attempt in (False, True):
+        for retry in (True, False):
             prefix = making_prefix(context.environment)
             environment = pathlib.Path(tempfile.mkdtemp(dir=context.layout.envs, prefix=prefix))
             try:
-                damaged = _fill(context, uv, environment, interpreter)
+                damaged = _fill(context, uv, environment, interpreter, retry)
                 if not damaged:
                     compile_bytecode(environment, environment_site(environment, context.target.python))
                     _flush(environment)
                     return environment
-                if last_attempt:
+                if not retry:
                     raise _faulty_wheels(damaged, uv.log)
             except BaseException:
                 remove_tree(environment)
@@ -64,9 +65,9 @@ def make_environment(context: Context, interpreter: pathlib.Path) -> pathlib.Pat
 
 
 def _fill(
-    context: Context, uv: Uv, environment: pathlib.Path, interpreter: pathlib.Path
+    context: Context, uv: Uv, environment: pathlib.Path, interpreter: pathlib.Path, retry: bool
 ) -> c.Mapping[str, tuple[str, ...]]:
-    """Create and install; the result is distribution to damaged files."""
+    """Create and install; the result is distribution to damaged files. retry: what uv can not use counts as damaged."""
     # mkdtemp makes it for its owner alone, and ComfyUI may run as another user.
     environment.chmod(0o755)
     options = ("--relocatable", "--no-project", "--allow-existing", "--python", str(interpreter))
@@ -74,28 +75,25 @@ def _fill(
     if made.returncode != 0:
         raise explain(made.stderr, str(interpreter), uv.log)
     faults = []
+    unusable: dict[str, tuple[str, ...]] = {}
     for batch in batches(context):
-        fault = _install(uv, environment, batch)
-        if isinstance(fault, FleetError):
-            faults.append(fault)
-        elif fault:
-            return dict.fromkeys(fault, ())
+        done = _install(uv, environment, batch)
+        name = unusable_package(done.stderr) if done.returncode != 0 and retry else None
+        if name:
+            unusable[name] = ()
+        elif done.returncode != 0:
+            faults.append(explain(done.stderr, batch.origin, uv.log))
     raise_all(faults)
-    return _prove(context, environment)
+    return unusable or _prove(context, environment)
 
 
-def _install(uv: Uv, environment: pathlib.Path, batch: Batch) -> FleetError | list[str] | None:
-    """Install; the result is a fault, or the packages whose cached files can not be used, or None."""
+def _install(uv: Uv, environment: pathlib.Path, batch: Batch) -> Completed:
     requirements = environment / ".requirements.txt"
     write_text(requirements, batch.requirements)
     where = ("--python", str(environment / "bin" / "python"), "--requirements", str(requirements))
     done = uv.run(*_INSTALL, *batch.options, *where)
     requirements.unlink()
-    if done.returncode == 0:
-        return None
-    if DAMAGED_CACHE.search(done.stderr):
-        return [package.name for package in batch.packages]
-    return explain(done.stderr, batch.origin, uv.log)
+    return done
 
 
 def _prove(context: Context, environment: pathlib.Path) -> c.Mapping[str, tuple[str, ...]]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import collections
 import collections.abc as c
 import os
 import pathlib
@@ -77,8 +78,8 @@ def _interpreter(environment: pathlib.Path) -> tuple[str | None, str | None]:
 
 
 def _doubled(installed: c.Sequence[Distribution]) -> set[str]:
-    names = [each.name for each in installed]
-    return {name for name in names if names.count(name) > 1}
+    counted = collections.Counter(each.name for each in installed)
+    return {name for name, count in counted.items() if count > 1}
 
 
 def _record(site: pathlib.Path, distribution: Distribution) -> list[RecordedFile] | None:

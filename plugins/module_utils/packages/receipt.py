@@ -37,7 +37,7 @@ def take_fingerprints(site: pathlib.Path, records: Records) -> dict[str, Fingerp
     paths |= {f"{entry}/{name}" for entry in paths if is_metadata(entry) for name in ("METADATA", "RECORD")}
     for files in records.values():
         paths |= {posixpath.dirname(file.path) for file in files}
-    found = {path: _fingerprint(site, path) for path in sorted(paths) if path}
+    found = _fingerprints(site, sorted(filter(None, paths)))
     return {path: fingerprint for path, fingerprint in found.items() if fingerprint is not None}
 
 
@@ -59,12 +59,21 @@ def read_receipt(path: pathlib.Path) -> Fingerprints | None:
 
 def changed_since(site: pathlib.Path, fingerprints: Fingerprints) -> set[str]:
     """The paths that have another fingerprint now, or are not there."""
-    return {path for path, seen in fingerprints.items() if _fingerprint(site, path) != seen}
+    now = _fingerprints(site, fingerprints)
+    return {path for path, seen in fingerprints.items() if now[path] != seen}
 
 
-def _fingerprint(site: pathlib.Path, path: str) -> Fingerprint | None:
+def _fingerprints(site: pathlib.Path, paths: c.Iterable[str]) -> dict[str, Fingerprint | None]:
+    found: dict[str, Fingerprint | None] = {}
+    # Thousands of paths: the way to ``site`` is gone once.
+    descriptor = os.open(site, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        status = os.lstat(f"{site}/{path}")
-    except OSError:
-        return None
-    return status.st_ino, status.st_size, status.st_mtime_ns
+        for path in paths:
+            try:
+                status = os.lstat(path, dir_fd=descriptor)
+                found[path] = (status.st_ino, status.st_size, status.st_mtime_ns)
+            except OSError:
+                found[path] = None
+    finally:
+        os.close(descriptor)
+    return found

@@ -13,14 +13,19 @@ import urllib.parse
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
 
 _SHOWN = 1500
-# What an unpacked wheel in uv's cache says when somebody has taken its metadata away: it has to be fetched again.
-DAMAGED_CACHE = re.compile(r"archive-v\d+/|Failed to install: |Failed to read `?METADATA|RECORD file")
+_UNUSABLE = re.compile(r"Failed to install: \S+ \((?P<package>[^\s()=@]+)")
 _MISMATCH = re.compile(
     r"Hash mismatch for `(?P<package>.+?)`\s+Expected:\s+(?P<expected>\S+)\s+Computed:\s+(?P<got>\S+)"
 )
 _REFUSED = re.compile(r"\b(401 Unauthorized|403 Forbidden)\b")
 _URL = re.compile(r"https?://[^\s()]+")
-_PACKAGE = re.compile(r"you require (?P<package>[^\s,]+)|Failed to (?:download|fetch|install):? `?(?P<file>[^\s`]+)`?")
+# The most telling first: what was asked for, the file, any version that is mentioned, the page of a name.
+_PACKAGES = (
+    re.compile(r"you require ([^\s,]+)"),
+    re.compile(r"Failed to (?:download|fetch|install):? `?([^\s`]+[^\s`/])"),
+    re.compile(r"([A-Za-z0-9][\w.-]*={2,3}[\w.+!-]+)"),
+    re.compile(r"/simple/([\w.-]+)/"),
+)
 _CAUSE = re.compile(r"^\s*cause: (?P<cause>.+)$", re.MULTILINE)
 _HINT = re.compile(r"^hint: (?P<hint>.+)$", re.MULTILINE)
 
@@ -33,6 +38,12 @@ def explain(said: str, origin: str, log: pathlib.Path) -> FleetError:
             return FleetError(what, where=origin, remedy=f"{remedy}. uv's whole output: {log}")
     shown = said.strip()[-_SHOWN:] or "without a word"
     return FleetError(f"uv failed: {shown}", where=origin, remedy=f"Its whole output: {log}")
+
+
+def unusable_package(said: str) -> str | None:
+    """The package whose unpacked wheel uv has and can not install, as when its metadata is gone from the cache."""
+    found = _UNUSABLE.search(said)
+    return found["package"] if found else None
 
 
 def _mismatch(said: str) -> tuple[str, str]:
@@ -77,7 +88,7 @@ def _other_platform(said: str) -> tuple[str, str]:
 def _not_there(said: str) -> tuple[str, str]:
     return (
         f"does not have {_package(said)} (any more)",
-        "Check comfy_python_indexes, or lock again for a version that is there",
+        "Check comfy_python_indexes and what a proxy may send in its place, or lock again for a version that is there",
     )
 
 
@@ -96,14 +107,14 @@ def _unreachable(said: str) -> tuple[str, str]:
 
 
 def _package(said: str) -> str:
-    found = _PACKAGE.search(said)
-    name = (found["package"] or found["file"]) if found else "a package"
-    return name.rpartition("/")[2] if "://" in name else name
+    found = next(filter(None, (pattern.search(said) for pattern in _PACKAGES)), None)
+    return found[1].rpartition("/")[2] if found else "a package"
 
 
 def _last_cause(said: str) -> str:
-    causes = _CAUSE.findall(said)
-    return str(causes[-1]) if causes else said.strip().splitlines()[0]
+    causes = _CAUSE.findall(said) or said.strip().splitlines()
+    # uv's advice, how to install it all the same, is none for a locked environment.
+    return str(causes[-1]).partition(". ")[0].rstrip(".")
 
 
 _Explanation = c.Callable[[str], tuple[str, str]]
@@ -114,7 +125,10 @@ _EXPLANATIONS: tuple[tuple[re.Pattern[str], _Explanation], ...] = (
     (_REFUSED, _refused),
     (re.compile(r"network was disabled|index lookups were disabled|was not found in the cache"), _offline),
     (re.compile(r"no wheels with a matching|is not compatible with the current"), _other_platform),
-    (re.compile(r"Failed to extract archive|Invalid zip|no hashes were provided|end of file before"), _no_wheel),
+    (
+        re.compile(r"Failed to extract archive|Invalid zip|malformed wheel|wheel is invalid|end of file before"),
+        _no_wheel,
+    ),
     (re.compile(r"error sending request|Request failed after|dns error|HTTP status server error"), _unreachable),
     (re.compile(r"there is no version of|was not found in|404 Not Found"), _not_there),
 )
