@@ -70,7 +70,8 @@ def repository_down(world: World) -> Callable[[], None]:
     return lambda: world.forge.faults.remove(fault)
 
 
-DAYS = {
+Day = t.Callable[[World], t.Callable[[], None]]
+DAYS: dict[Day, str] = {
     html_instead: "HTML",
     other_bytes: "sha256",
     gone_after_locking: "404",
@@ -81,7 +82,7 @@ DAYS = {
 
 
 @pytest.mark.parametrize("day", DAYS)
-def test_a_bad_day_harms_nothing_and_passes(world: World, day: Callable[[World], Callable[[], None]]) -> None:
+def test_a_bad_day_harms_nothing_and_passes(world: World, day: Day) -> None:
     world.playbooks.succeed("realize")
     home, models = world.home, sorted((world.root / "models").rglob("*.safetensors"))
     mend = day(world)

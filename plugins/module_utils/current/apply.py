@@ -21,7 +21,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.host.serving import
     serving_build,
 )
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import canonical
-from ansible_collections.comfyops.fleet.plugins.module_utils.models.switch import apply_switch
+from ansible_collections.comfyops.fleet.plugins.module_utils.models.switch_apply import apply_switch
 from ansible_collections.comfyops.fleet.plugins.module_utils.nodes import observe as nodes_observe
 from ansible_collections.comfyops.fleet.plugins.module_utils.nodes import plan as nodes_plan
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages import observe as packages_observe

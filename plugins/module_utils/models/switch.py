@@ -1,13 +1,12 @@
 # Copyright (c) 2026, the comfyops.fleet contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a switch of ``current`` does to the models that ComfyUI reads: contents that differ, paths that nobody needs."""
+"""What a switch of ``current`` would do to the models that ComfyUI reads: contents that differ, paths nobody needs."""
 
 from __future__ import annotations
 
 import collections.abc as c
 import dataclasses
-import os
 import pathlib
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.change import Change, Need, Plan
@@ -15,8 +14,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.errors import Fleet
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.context import Context
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.found import look, obstruction
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.observe import Spot
-from ansible_collections.comfyops.fleet.plugins.module_utils.models.place import Aside, put_all, take_away
-from ansible_collections.comfyops.fleet.plugins.module_utils.models.placed import Placed, say_served, served_elsewhere
+from ansible_collections.comfyops.fleet.plugins.module_utils.models.placed import Placed, served_elsewhere
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.plan import (
     PLACE,
     REPLACE,
@@ -28,7 +26,6 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.models.served impor
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.wanted import (
     MODELS_DIR,
     Place,
-    blob,
     places,
     shown,
 )
@@ -65,13 +62,13 @@ def observe_switch(context: Context) -> SwitchState:
     elsewhere = served_elsewhere(layout)
     return SwitchState(
         spots={path: _spot(place, context, receipts) for path, place in changing.items()},
-        removable=_removable(context, placed.paths, wanted, elsewhere, receipts) if _ends(now, context) else {},
+        removable=_removable(context, placed.paths, wanted, elsewhere, receipts) if ends(now, context) else {},
         contested=_contested(changing, elsewhere),
         copies=placed.copies,
     )
 
 
-def _ends(now: Served, context: Context) -> bool:
+def ends(now: Served, context: Context) -> bool:
     """Whether what serves now ends: another build, or other models, are to serve."""
     wanted = places(context.lock.models, context.layout, context.home)
     contents = {path: place.model.sha256 for path, place in wanted.items()}
@@ -95,11 +92,11 @@ def _removable(
     elsewhere: c.Mapping[str, c.Mapping[str, str]],
     receipts: Receipts,
 ) -> dict[str, str]:
-    candidates = _unused(context, placed, wanted, elsewhere)
+    candidates = unused(context, placed, wanted, elsewhere)
     return {path: sha256 for path, sha256 in candidates.items() if _is_still_ours(path, sha256, context, receipts)}
 
 
-def _unused(
+def unused(
     context: Context,
     placed: c.Mapping[str, str],
     wanted: c.Mapping[str, Place],
@@ -158,55 +155,3 @@ def plan_switch(context: Context, state: SwitchState) -> Plan:
         f"{path}: {host} serves another content from there until it switches" for path, host in state.contested.items()
     ]
     return Plan(tuple(changes), tuple(needs), tuple(obstacles), tuple(notes))
-
-
-def apply_switch(context: Context, plan: Plan) -> None:
-    """Make the plan's changes of models; its other changes are not of this part.
-
-    Call it at every switch, also with nothing to change here: a shared root is told what this host serves. Raises
-    FleetError, with nothing changed, when bytes are not in the store.
-    """
-    if context.settings.skip_models:
-        return
-    layout = context.layout
-    receipts = Receipts(layout, context.settings.deep)
-    wanted = places(context.lock.models, layout, context.home)
-    ours = [change for change in plan.changes if change.part == PART]
-    named = [wanted[change.name] for change in ours if change.action in (PLACE, REPLACE) and change.name in wanted]
-    removed = [change.name for change in ours if change.action == REMOVE]
-    _refuse_missing(context, named)
-    try:
-        put_all(layout, named, receipts)
-        _remove(context, removed, wanted, receipts)
-    finally:
-        receipts.save()
-    prefix = f"{MODELS_DIR}/"
-    serves = {place.notation: place.model.sha256 for place in wanted.values() if place.notation.startswith(prefix)}
-    say_served(layout, serves)
-
-
-def _refuse_missing(context: Context, named: c.Iterable[Place]) -> None:
-    """Raise when the bytes of places are not in the store."""
-    absent = [str(place.path) for place in named if not blob(context.layout, place.model.sha256).is_file()]
-    if absent:
-        raise FleetError(
-            f"the store does not have the models for {', '.join(absent)}",
-            where=context.build_name,
-            remedy="Run comfy_models with the same lock first",
-        )
-
-
-def _remove(context: Context, paths: c.Iterable[str], wanted: c.Mapping[str, Place], receipts: Receipts) -> None:
-    layout = context.layout
-    placed = Placed(layout)
-    aside = Aside(layout)
-    for path in paths:
-        if path in placed.paths and path not in wanted:
-            root = layout.models if path.startswith(f"{layout.models}/") else context.home
-            name = f"models/{os.path.relpath(path, root)}"
-            take_away(pathlib.Path(path), name, placed.paths[path], layout, aside, receipts)
-    if _ends(served(layout), context):
-        # Gone now, or somebody else's by now.
-        forgotten = _unused(context, placed.paths, wanted, served_elsewhere(layout))
-        placed.paths = {path: sha256 for path, sha256 in placed.paths.items() if path not in forgotten}
-        placed.save()

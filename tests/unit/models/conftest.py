@@ -25,10 +25,10 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.models.apply import
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.observe import observe
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.plan import plan
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.switch import (
-    apply_switch,
     observe_switch,
     plan_switch,
 )
+from ansible_collections.comfyops.fleet.plugins.module_utils.models.switch_apply import apply_switch
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.wanted import blob
 from tests.support import forge as forge_package
 from tests.support import locks

@@ -27,10 +27,10 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.models.found import
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.observe import Blob, Spot, State, observe
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.plan import plan
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.switch import (
-    apply_switch,
     observe_switch,
     plan_switch,
 )
+from ansible_collections.comfyops.fleet.plugins.module_utils.models.switch_apply import apply_switch
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.wanted import blob
 from tests.support import locks
 from tests.unit.models.conftest import CORE, entry, look, look_at_switch

@@ -21,7 +21,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import 
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.serving import lock_record
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import canonical
 from ansible_collections.comfyops.fleet.plugins.module_utils.models import receipt
-from ansible_collections.comfyops.fleet.plugins.module_utils.models.switch import apply_switch
+from ansible_collections.comfyops.fleet.plugins.module_utils.models.switch_apply import apply_switch
 from tests.unit.models.conftest import (
     Host,
     actions,
