@@ -100,7 +100,7 @@ RETURN = r"""
 actions:
   description:
       - What was done, or in check mode would be done.
-      - RV(actions[].action) is V(fetch) or V(adopt) for the bytes of a model, V(place) or V(replace) for a path, and
+      - C(action) is V(fetch) or V(adopt) for the bytes of a model, V(place) or V(replace) for a path, and
         V(write) for C(extra_model_paths.yaml).
   returned: success
   type: list
