@@ -9,7 +9,6 @@ that reach a server keep the user's configuration, because proxies, certificates
 
 from __future__ import annotations
 
-import base64
 import collections.abc as c
 import os
 import pathlib
@@ -141,6 +140,9 @@ def _configuration(values: c.Mapping[str, str]) -> dict[str, str]:
 
 
 def _authorization(url: str, credentials: c.Mapping[str, str]) -> dict[str, str]:
+    # Only here: a look asks no server.
+    import base64
+
     parts = urllib.parse.urlsplit(url)
     token = credentials.get(parts.hostname or "")
     if not token or parts.scheme not in ("http", "https"):

@@ -9,9 +9,9 @@ Its configuration is ``config.ini`` below the user directory, in a folder that m
 
 from __future__ import annotations
 
-import configparser
 import io
 import pathlib
+import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import Checkout, Lock
 
@@ -19,6 +19,9 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document impor
 SETTINGS = {"network_mode": "offline", "security_level": "strong"}
 FILES = ("__manager/config.ini", "default/ComfyUI-Manager/config.ini")
 _SECTION = "default"
+
+if t.TYPE_CHECKING:
+    import configparser
 
 
 def manager_node(lock: Lock) -> Checkout | None:
@@ -31,6 +34,9 @@ def manager_node(lock: Lock) -> Checkout | None:
 
 def is_rendered(path: pathlib.Path) -> bool:
     """Whether the configuration at ``path`` has our settings."""
+    # Only here: a look at a host without ComfyUI-Manager does not pay for the import.
+    import configparser
+
     try:
         parsed = _read(path.read_text("utf-8", "replace"))
     except (OSError, configparser.Error):
@@ -40,6 +46,8 @@ def is_rendered(path: pathlib.Path) -> bool:
 
 def rendered(existing: str | None) -> str:
     """The configuration with our settings, and what else ``existing`` has."""
+    import configparser
+
     try:
         parsed = _read(existing or "")
     except configparser.Error:
@@ -54,6 +62,8 @@ def rendered(existing: str | None) -> str:
 
 
 def _read(text: str) -> configparser.ConfigParser:
+    import configparser
+
     # Manager's section is called "default"; configparser's own default section must not swallow it.
     parsed = configparser.ConfigParser(strict=False, interpolation=None, default_section="\0")
     parsed.read_string(text)
