@@ -37,8 +37,8 @@ PYTHON: dict[str, t.Any] = {
     "python": {"type": "str"},
     "python_indexes": {"type": "dict", "default": {}},
     "wheels_dir": {"type": "path"},
-    "uv": {"type": "path"},
 }
+UV: dict[str, t.Any] = {"uv": {"type": "path"}}
 MODELS: dict[str, t.Any] = {
     **SKIP_MODELS,
     **CREDENTIALS,

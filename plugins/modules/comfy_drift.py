@@ -54,6 +54,15 @@ options:
     description:
       - Path or name of an interpreter that is tried first for the environment.
     type: str
+  python_indexes:
+    description:
+      - Where package indexes are reached from this host, by name; an index that nobody locates is an obstacle.
+    type: dict
+    default: {}
+  wheels_dir:
+    description:
+      - Directory on the host with wheels; what it has is no obstacle offline.
+    type: path
 requirements:
   - git 2.30 or newer on the host
 seealso:
@@ -163,7 +172,7 @@ OPTIONS = {
     "switch": {"type": "bool", "default": True},
     "fixed_home": {"type": "path"},
     "obstacles": {"type": "str", "default": "report", "choices": ["report", "fail"]},
-    "python": {"type": "str"},
+    **arguments.PYTHON,
 }
 
 

@@ -188,6 +188,7 @@ OPTIONS: dict[str, t.Any] = {
     **arguments.OFFLINE,
     **arguments.VERIFY,
     **arguments.PYTHON,
+    **arguments.UV,
     **arguments.CREDENTIALS,
     "uv_source": {"type": "path"},
     "state": {"type": "str", "default": "present", "choices": ["present", "verified"]},
