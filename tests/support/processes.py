@@ -10,6 +10,13 @@ import os
 import pathlib
 import signal
 
+CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def environment() -> dict[str, str]:
+    """The environment in which a Python that a test starts finds the collection and the tests."""
+    return {**os.environ, "PYTHONPATH": f"{CHECKOUT / 'collections'}{os.pathsep}{CHECKOUT}"}
+
 
 def kill_tree(pid: int) -> None:
     """SIGKILL the process ``pid`` and all its descendants; it is stopped first, so that it starts no further ones."""

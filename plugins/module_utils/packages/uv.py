@@ -28,7 +28,8 @@ _NETWORK = frozenset(
         *("UV_HTTP_TIMEOUT", "UV_HTTP_CONNECT_TIMEOUT", "UV_HTTP_RETRIES", "UV_CONCURRENT_DOWNLOADS"),
     )
 )
-_FOREIGN = ("UV_", "PYTHON", "VIRTUAL_ENV", "CONDA", "RUST_")
+# COLUMNS: uv would break its messages into lines of that length.
+_FOREIGN = ("UV_", "COLUMNS", "PYTHON", "VIRTUAL_ENV", "CONDA", "RUST_")
 _OPTIONS = ("--no-config", "--no-progress", "--color", "never")
 # Some GB over a slow line.
 _SECONDS = 6 * 3600

@@ -17,7 +17,10 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.errors import Fleet
 
 # Certificates belong to how the network is reached; everything else of uv's environment would change the result.
 _KEPT: t.Final = frozenset({"UV_SYSTEM_CERTS", "UV_NATIVE_TLS"})
-_DROPPED: t.Final = frozenset({"RUST_LOG", "RUST_BACKTRACE", "VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "PYTHONHOME"})
+# COLUMNS: uv would break its messages into lines of that length.
+_DROPPED: t.Final = frozenset(
+    {"COLUMNS", "RUST_LOG", "RUST_BACKTRACE", "VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "PYTHONHOME"}
+)
 
 
 class Outcome(t.NamedTuple):

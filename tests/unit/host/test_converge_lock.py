@@ -17,6 +17,7 @@ import pytest
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.converge_lock import FILE_NAME, ConvergeLock
+from tests.support.processes import environment
 
 HOLD = """
 import pathlib, sys, time
@@ -41,7 +42,7 @@ for _round in range(20):
 def hold(directory: pathlib.Path, seconds: float) -> subprocess.Popen[str]:
     """A process that holds the lock by the time this returns."""
     process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(directory), str(seconds)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", HOLD, str(directory), str(seconds)], stdout=subprocess.PIPE, text=True, env=environment()
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "held\n"
@@ -100,7 +101,9 @@ def test_who_counts_as_dead(tmp_path: pathlib.Path, change: dict[str, t.Any], ag
 
 def test_many_at_once_are_one_at_a_time(tmp_path: pathlib.Path) -> None:
     (tmp_path / "counter").write_text("0")
-    processes = [subprocess.Popen([sys.executable, "-c", COUNT, str(tmp_path)]) for _number in range(6)]
+    processes = [
+        subprocess.Popen([sys.executable, "-c", COUNT, str(tmp_path)], env=environment()) for _number in range(6)
+    ]
     assert [process.wait(timeout=120) for process in processes] == [0] * 6
     assert (tmp_path / "counter").read_text() == "120"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["counter"]

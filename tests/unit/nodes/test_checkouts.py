@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import pathlib
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -18,7 +19,7 @@ import pytest
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import canonical
 from tests.support import locks
-from tests.support.processes import kill_tree
+from tests.support.processes import environment, kill_tree
 from tests.support.trees import tree
 from tests.unit.nodes.conftest import Host, converge, look
 
@@ -334,18 +335,20 @@ def test_a_killed_run_is_finished_by_the_next(host: Host, tmp_path: pathlib.Path
     converge(context)
     outside = (".git", ".making", "state", "cache")
     wanted = tree(host.root, without=outside)
-    chance = random.Random(7)
+    chance, killed = random.Random(7), 0
     for number in range(10):
         host.root.rename(tmp_path / f"old{number}")
         command = [sys.executable, "-c", APPLY, str(document), str(host.root)]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment())
         time.sleep(chance.uniform(0.1, 0.7))
         if with_children:
             kill_tree(process.pid)
         process.kill()
-        process.wait()
+        killed += process.wait() == -signal.SIGKILL
         for directory in (context.home, context.home / "custom_nodes/palette"):
             whole = ("status", "--porcelain", "--untracked-files=no", "--", "*.py")
             assert not directory.exists() or git(directory, *whole) == ""
         converge(context)
         assert tree(host.root, without=outside) == wanted
+    # Runs that ended by themselves prove nothing.
+    assert killed > 0
