@@ -9,6 +9,7 @@ import io
 import os
 import pathlib
 import re
+import sys
 import typing as t
 import zipfile
 
@@ -68,7 +69,8 @@ def test_a_version_that_the_index_does_not_have(host: Host) -> None:
 
 
 def test_a_wheel_for_another_platform(host: Host) -> None:
-    text = fault(host, locked(host.index.wheel("winonly", "1.0", tag="cp312-cp312-win_amd64")))
+    python = f"cp{sys.version_info.major}{sys.version_info.minor}"
+    text = fault(host, locked(host.index.wheel("winonly", "1.0", tag=f"{python}-{python}-win_amd64")))
     assert "the locked wheel of winonly==1.0 is not for this host's Python or platform" in text
     assert "win_amd64" in text
 
