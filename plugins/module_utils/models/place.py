@@ -101,14 +101,15 @@ def put(place: Place, layout: Layout, aside: Aside, receipts: Receipts) -> str:
         _copy(source, beside, place.model.sha256)
     if os.path.lexists(place.path) and not in_store(place.path, source, layout, receipts):
         aside.keep(place.path, f"models/{place.notation.partition('/')[2]}")
+    former = _other_name_of(place.path, layout, receipts)
     beside.replace(place.path)
     # Renaming one name of a file to another name of the same file does nothing (rename(2)).
     beside.unlink(missing_ok=True)
     if how != SYMLINK:
         receipts.remember(str(place.path), place.model.sha256)
-    if how == HARD_LINK:
-        # One more name has changed the ctime.
-        receipts.remember(str(source), place.model.sha256)
+    # A name more or less has changed the ctime.
+    for sha256 in {former, place.model.sha256 if how == HARD_LINK else None} - {None}:
+        receipts.remember(str(blob(layout, str(sha256))), str(sha256))
     return how
 
 
@@ -130,15 +131,22 @@ def in_store(path: pathlib.Path, source: pathlib.Path, layout: Layout, receipts:
 
 def take_away(path: pathlib.Path, name: str, sha256: str, layout: Layout, aside: Aside, receipts: Receipts) -> None:
     """Remove the name of a model that we placed. Bytes that are not in the store as well are kept aside."""
-    stored = blob(layout, sha256)
-    hard_link = not path.is_symlink() and path.is_file() and same_file(os.stat(path), stored)
-    known = hard_link and receipts.known(str(stored), os.stat(stored)) == sha256
-    if not in_store(path, stored, layout, receipts):
+    former = _other_name_of(path, layout, receipts)
+    if not in_store(path, blob(layout, sha256), layout, receipts):
         aside.keep(path, name)
     path.unlink(missing_ok=True)
-    if known:
-        # One name less has changed the ctime.
-        receipts.remember(str(stored), sha256)
+    if former is not None:
+        receipts.remember(str(blob(layout, former)), former)
+
+
+def _other_name_of(path: pathlib.Path, layout: Layout, receipts: Receipts) -> str | None:
+    """The sha256 of the right file in the store that a path is a further name of (a hard link)."""
+    if path.is_symlink() or not path.is_file():
+        return None
+    status = os.stat(path)
+    sha256 = receipts.known(str(path), status)
+    stored = blob(layout, sha256) if sha256 is not None else None
+    return sha256 if stored is not None and same_file(status, stored) else None
 
 
 def _has(path: pathlib.Path, sha256: str, receipts: Receipts) -> bool:

@@ -9,6 +9,7 @@ import hashlib
 import os
 import pathlib
 import shutil
+import time
 import typing as t
 
 import pytest
@@ -90,8 +91,21 @@ class Host:
         return {"/".join(path.relative_to(self.layout.aside).parts[1:]): path.read_bytes() for path in found}
 
     def gets(self, pattern: str) -> list[LoggedRequest]:
-        """The forge's GET requests whose path has the pattern."""
-        return [request for request in self.forge.requests if request.method == "GET" and pattern in request.path]
+        """The forge's GET requests whose path has the pattern, in the order in which they were made."""
+        self._settle()
+        found = [request for request in self.forge.requests if request.method == "GET" and pattern in request.path]
+        return sorted(found, key=lambda request: request.started)
+
+    def forget(self) -> None:
+        """Begin the forge's log anew."""
+        self._settle()
+        self.forge.forget_requests()
+
+    def _settle(self) -> None:
+        """Wait until what was asked is logged, which is after the answer has left; each has its own connection."""
+        deadline = time.monotonic() + 5
+        while len(self.forge.requests) < self.forge.connections and time.monotonic() < deadline:
+            time.sleep(0.002)
 
 
 @pytest.fixture

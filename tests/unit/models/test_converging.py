@@ -49,7 +49,7 @@ def test_changes_say_what_and_nothing_that_only_a_download_tells(host: Host) -> 
 def test_a_second_look_finds_nothing_and_asks_the_network_nothing(host: Host) -> None:
     context = host.context(*(host.model(f"{number}.safetensors") for number in range(6)))
     converge(context)
-    host.forge.forget_requests()
+    host.forget()
     assert look(context) == look(context)
     assert look(context).changes == ()
     assert host.forge.requests == []

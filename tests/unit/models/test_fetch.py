@@ -43,7 +43,7 @@ def interrupted(host: Host, model: locks.Document, after: int, monkeypatch: pyte
     with monkeypatch.context() as patch, pytest.raises(FleetError, match=f"broke off after {after} of"):
         patch.setattr(store, "ATTEMPTS", 1)
         converge(host.context(model))
-    host.forge.forget_requests()
+    host.forget()
 
 
 def test_the_next_run_goes_on_where_the_last_one_ended(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,7 +216,7 @@ def test_a_silent_mirror_is_asked_once_a_run_not_for_each_model(host: Host, monk
 def test_an_offline_host_takes_nothing_from_the_network(host: Host) -> None:
     here, away = host.model("here.safetensors"), host.model("away.safetensors")
     converge(host.context(here))
-    host.forge.forget_requests()
+    host.forget()
     context = host.context(here, away, offline=True, model_mirrors=(host.forge.mirror_url,))
     [obstacle] = look(context).obstacles
     assert str(obstacle).startswith("model away.safetensors: it is not on this host, which is offline. ")

@@ -221,7 +221,7 @@ def test_all_faults_of_a_batch_at_once_and_what_came_whole_stays(host: Host) -> 
     assert sorted(fault.where for fault in caught.value.faults) == ["model gone.safetensors", "model page.safetensors"]
     assert all(host.stored(model).exists() for model in good)
     assert not host.layout.models.exists()
-    host.forge.forget_requests()
+    host.forget()
     with pytest.raises(Failures):
         converge(host.context(gone, page, *good))
     assert host.gets("good") == []
@@ -236,7 +236,7 @@ def test_an_optional_model_that_cannot_be_had_is_reported_and_forgiven(host: Hos
     [note] = look(host.context(gone, good)).notes
     assert "optional model gone.safetensors is missing: " in note
     assert "answers 404" in note
-    host.forge.forget_requests()
+    host.forget()
     assert look(host.context(gone, good)).changes == ()
     assert host.forge.requests == []
     host.forge.model("gone.safetensors")

@@ -100,9 +100,7 @@ def test_what_a_killed_download_has_got_is_not_fetched_again(host: Host, tmp_pat
     left = part.stat().st_size
     assert 0 < left < 2_000_000
     host.forge.faults.remove(number)
-    while len(host.gets("/models/")) < 1:
-        time.sleep(0.01)
-    host.forge.forget_requests()
+    host.forget()
     switch(host.context(model))
     [request] = host.gets("/models/")
     assert (request.headers["range"], request.sent) == (f"bytes={left}-", 2_000_000 - left)

@@ -53,7 +53,7 @@ def test_check_mode_says_what_the_run_does_and_the_second_run_does_nothing(host:
         ("replace", str(host.file("loras/two.safetensors"))),
         ("write", "extra_model_paths.yaml"),
     ]
-    host.forge.forget_requests()
+    host.forget()
     again = module(*models, _ansible_diff=True)
     assert (again["changed"], again["actions"], "diff" in again) == (False, [], False)
     assert host.forge.requests == []

@@ -10,11 +10,13 @@ import os
 import pathlib
 import subprocess
 import sys
+import tempfile
 import time
 
 import pytest
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import Layout
 from ansible_collections.comfyops.fleet.plugins.module_utils.models import receipt
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.apply import apply
 from tests.unit.models.conftest import Host, actions, converge, entry, look, named
@@ -90,6 +92,22 @@ def test_an_edit_right_after_the_converge_is_seen(host: Host) -> None:
             stream.write(b"!")
         forget()
         assert actions(look(context)) == [("fetch", "style.safetensors")]
+
+
+def test_an_edit_within_the_clocks_tick_is_seen_where_writing_is_fast() -> None:
+    memory = pathlib.Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as directory:
+        layout = Layout(pathlib.Path(directory))
+        file = pathlib.Path(directory, "model")
+        for _time in range(30):
+            file.write_bytes(b"right")
+            receipts = receipt.Receipts(layout, deep=False)
+            receipts.remember(str(file), "a" * 64)
+            receipts.save()
+            with file.open("r+b") as stream:
+                stream.write(b"wrong")
+            forget()
+            assert receipt.Receipts(layout, deep=False).known(str(file), file.stat()) is None
 
 
 def test_a_touched_file_is_read_and_found_right(host: Host, read: list[str]) -> None:
