@@ -250,3 +250,17 @@ def test_offline_it_installs_from_brought_wheels_and_names_what_is_missing(world
     world.playbooks.succeed("realize", comfy_offline=True, comfy_wheels_dir=str(wheels))
     subprocess.run([str(world.home / ".venv/bin/python"), "-c", "import extra_paper"], check=True)
     assert world.playbooks.succeed("realize", comfy_offline=True).changed == 0
+
+
+def test_a_model_in_a_nodes_folder_is_the_builds_own_and_not_carried(world: World) -> None:
+    target = "$COMFY_HOME/custom_nodes/palette/weights.safetensors"
+    for number in ("1", "2"):
+        model = world.forge.model(f"weights{number}.safetensors", size=40_000, seed=f"w{number}")
+        entry = {"source": model.url, "target_path": target, "checksum": f"sha256:{model.sha256}"}
+        world.spec["models"] = [world.spec["models"][0], entry]
+        world.core.commit({"main.py": f"print({number})\n"})
+        world.lock("core")
+        world.playbooks.succeed("realize")
+        placed = world.home / "custom_nodes/palette/weights.safetensors"
+        assert placed.read_bytes() == model.content.data
+        assert world.playbooks.succeed("realize").changed == 0

@@ -30,12 +30,20 @@ def carry(context: Context, outgoing: pathlib.Path, outgoing_lock: Lock) -> None
     """Bring run-time data of the build at ``outgoing`` into the context's build, checkout by checkout."""
     incoming = {node.directory: node for node in context.lock.nodes}
     nodes = [node.directory for node in outgoing_lock.nodes if node.directory in incoming]
+    models = [*_models_in_home(outgoing_lock), *_models_in_home(context.lock)]
     core_outside = [*left_out(context), *(f"{CUSTOM_NODES}/{node.directory}" for node in outgoing_lock.nodes)]
-    _carry_checkout(context, outgoing, context.home, [*core_outside, *DATA_DIRECTORIES, "models"])
+    _carry_checkout(context, outgoing, context.home, [*core_outside, *DATA_DIRECTORIES, "models", *models])
     for directory in nodes:
         place = pathlib.Path(CUSTOM_NODES, directory)
-        outside = _outside(incoming[directory])
+        inside = [path.removeprefix(f"{place}/") for path in models if path.startswith(f"{place}/")]
+        outside = [*_outside(incoming[directory]), *inside]
         _carry_checkout(context, outgoing / place, context.home / place, outside)
+
+
+def _models_in_home(lock: Lock) -> list[str]:
+    """Paths in the build at which the lock places models: they are no run-time data, and each build has its own."""
+    prefix = "$COMFY_HOME/"
+    return [path.removeprefix(prefix) for model in lock.models for path in model.paths if path.startswith(prefix)]
 
 
 def _outside(node: Checkout) -> list[str]:
@@ -48,7 +56,9 @@ def _carry_checkout(context: Context, outgoing: pathlib.Path, incoming: pathlib.
         return
     tracked = set(git.local(incoming, "ls-files", "-z").text.split("\0"))
     for path, size in runtime:
-        if path not in tracked and not _same(outgoing / path, incoming / path):
+        # Git gives an ignored directory as one entry, whatever is left out of it.
+        foreign = any(path == each or path.startswith(f"{each}/") for each in outside)
+        if not foreign and path not in tracked and not _same(outgoing / path, incoming / path):
             _replace(context, outgoing / path, incoming / path, size)
 
 
