@@ -48,5 +48,27 @@ def target(packages: c.Sequence[Document] = ()) -> Document:
         "accelerator": None,
         "match": {},
         "indexes": {"pypi": None},
+        "interpreter": None,
         "packages": list(packages),
+        "replaced": [],
+    }
+
+
+def package(name: str, version: str, file: str | None, sha256: str | None, **more: t.Any) -> Document:
+    """A distribution of the default index that the spec asks for, if ``more`` does not say otherwise."""
+    return {
+        "name": name,
+        "version": version,
+        "source": "index",
+        "file": file,
+        "sha256": sha256,
+        "size": None,
+        "index": "pypi",
+        "url": None,
+        "built_from": None,
+        "provider": None,
+        "requires": [],
+        "license": None,
+        "required_by": ["spec"],
+        **more,
     }

@@ -19,6 +19,8 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.errors import Fleet
 LOCK_VERSION = 1
 COMMIT = re.compile(r"[0-9a-f]{40}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
+# The sources of a package's file.
+INDEX, WHEEL, FILE, SDIST, GIT, SHIM, PROVIDED = "index", "wheel", "file", "sdist", "git", "shim", "provided"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,24 +51,56 @@ class Checkout:
 
 @dataclasses.dataclass(frozen=True)
 class Package:
-    """One Python distribution of a target: exactly one file. index names where it comes from, or url says so."""
+    """One Python distribution of a target: exactly one file, or none where the host's image provides it.
+
+    ``source`` says how the file is got: ``index`` (named by ``index``), ``wheel`` (at ``url``), ``file`` (a wheel of
+    the control node), ``sdist`` and ``git`` (wheels that were built of ``built_from``), ``shim`` (made by the host
+    itself: no content, ``provider`` is installed in its place), ``provided`` (no file: the host's image brings it).
+    ``requires`` are its own requirements that count on the target, ``license`` what its metadata says of that.
+    """
 
     name: str
     version: str
-    file: str
-    sha256: str
-    size: int | None
     source: str
+    file: str | None
+    sha256: str | None
+    size: int | None
     index: str | None
     url: str | None
+    built_from: c.Mapping[str, t.Any] | None
+    provider: str | None
+    requires: tuple[str, ...]
+    license: str | None
     required_by: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True)
-class Target:
-    """A kind of host: its interpreter (``3.11`` or ``3.11.9``), platform (uv's name), accelerator, and packages.
+class Replaced:
+    """A requirement line of ``owner`` that does not count, the line or owner that won over it, and the reason."""
 
-    ``indexes`` are the package indexes by name with their own URLs (None: the index tool's default).
+    owner: str
+    line: str
+    by: str
+    why: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Interpreter:
+    """A managed Python: the archive ``file`` at ``url`` with its sha256 and size in bytes."""
+
+    version: str
+    file: str
+    url: str
+    sha256: str
+    size: int | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """A kind of host: its Python (``3.11`` or ``3.11.9``), platform (uv's name), accelerator, and packages.
+
+    ``indexes`` are the package indexes by name with their own URLs (None: the index tool's default). ``interpreter``
+    is what a host that lacks the Python may get.
     """
 
     name: str
@@ -75,7 +109,9 @@ class Target:
     accelerator: str | None
     match: c.Mapping[str, t.Any]
     indexes: c.Mapping[str, str | None]
+    interpreter: Interpreter | None
     packages: tuple[Package, ...]
+    replaced: tuple[Replaced, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,20 +208,37 @@ def _target(name: str, entry: c.Mapping[str, t.Any]) -> Target:
         accelerator=entry["accelerator"],
         match=entry["match"],
         indexes=entry["indexes"],
+        interpreter=_interpreter(entry["interpreter"]) if entry["interpreter"] else None,
         packages=tuple(_package(package) for package in entry["packages"]),
+        replaced=tuple(Replaced(**each) for each in entry["replaced"]),
+    )
+
+
+def _interpreter(entry: c.Mapping[str, t.Any]) -> Interpreter:
+    return Interpreter(
+        version=entry["version"],
+        file=entry["file"],
+        url=entry["url"],
+        sha256=_matching(SHA256, entry["sha256"]),
+        size=entry["size"],
     )
 
 
 def _package(entry: c.Mapping[str, t.Any]) -> Package:
+    provided = entry["source"] == PROVIDED
     return Package(
         name=entry["name"],
         version=entry["version"],
-        file=entry["file"],
-        sha256=_matching(SHA256, entry["sha256"]),
-        size=entry["size"],
         source=entry["source"],
+        file=entry["file"],
+        sha256=None if provided else _matching(SHA256, entry["sha256"]),
+        size=entry["size"],
         index=entry["index"],
         url=entry["url"],
+        built_from=entry["built_from"],
+        provider=entry["provider"],
+        requires=tuple(entry["requires"]),
+        license=entry["license"],
         required_by=tuple(entry["required_by"]),
     )
 

@@ -22,7 +22,7 @@ def in_directory(wheels: pathlib.Path | None, packages: c.Iterable[Package]) -> 
     """The distributions whose file is in the directory of wheels, with the locked size."""
     if wheels is None:
         return frozenset()
-    return frozenset(package.name for package in packages if _is_whole(wheels / package.file, package.size))
+    return frozenset(each.name for each in packages if each.file and _is_whole(wheels / each.file, each.size))
 
 
 def in_cache(cache: pathlib.Path, packages: c.Iterable[Package]) -> frozenset[str]:

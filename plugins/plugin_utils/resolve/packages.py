@@ -44,6 +44,8 @@ Document = dict[str, t.Any]
 
 INDEX: t.Final = "index"
 WHEEL: t.Final = "wheel"
+# What an entry has that is neither built nor in place of another.
+_PLAIN: t.Final[Section] = {"built_from": None, "provider": None, "requires": [], "license": None}
 _OVERRIDES: t.Final = "python.overrides"
 _NOT_YET: t.Final = ("build", "providers", "provided")
 
@@ -85,7 +87,9 @@ def resolve_target(
         "accelerator": target["accelerator"],
         "match": dict(target["match"]),
         "indexes": dict(indexes.urls),
+        "interpreter": None,
         "packages": entries.all_of(found),
+        "replaced": [],
     }
 
 
@@ -226,7 +230,7 @@ class _Entries:
             "url": url,
         }
         kept = self._kept_file(package, identity, offered)
-        return {**identity, **(kept or self._file(offered[0])), "required_by": list(package.required_by)}
+        return {**_PLAIN, **identity, **(kept or self._file(offered[0])), "required_by": list(package.required_by)}
 
     def _url(self, package: Found) -> str | None:
         """The URL as the line says it that names the package's file."""

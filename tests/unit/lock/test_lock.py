@@ -21,17 +21,7 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import lock
 from tests.support import locks
 
 SCHEMA = pathlib.Path(__file__).resolve().parents[3] / "plugins/schemas/lock.schema.json"
-PACKAGE = {
-    "name": "colours",
-    "version": "2.0",
-    "file": "colours-2.0-py3-none-any.whl",
-    "sha256": "a" * 64,
-    "size": 10,
-    "source": "index",
-    "index": "pypi",
-    "url": None,
-    "required_by": ["core"],
-}
+PACKAGE = locks.package("colours", "2.0", "colours-2.0-py3-none-any.whl", "a" * 64, size=10, required_by=["core"])
 MODEL = {
     "name": "one",
     "source": "https://models.example/one",

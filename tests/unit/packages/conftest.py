@@ -39,18 +39,8 @@ Packages = c.Sequence[locks.Document]
 
 def locked(release: Release, **more: t.Any) -> locks.Document:
     """The lock's entry for a file of an index."""
-    entry = {
-        "name": release.name,
-        "version": release.version,
-        "file": release.filename,
-        "sha256": release.sha256,
-        "size": release.size,
-        "source": "index",
-        "index": release.index,
-        "url": None,
-        "required_by": ["spec"],
-    }
-    return {**entry, **more}
+    origin = {"size": release.size, "index": release.index}
+    return locks.package(release.name, release.version, release.filename, release.sha256, **{**origin, **more})
 
 
 @dataclasses.dataclass

@@ -12,6 +12,7 @@ import pytest
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.packages import Demand
+from tests.support import locks
 from tests.unit.resolve.conftest import CPU, Document, Resolver
 
 if t.TYPE_CHECKING:
@@ -44,17 +45,8 @@ def package(target: Document, name: str) -> Document:
 
 def entry(release: Release, file: str, *required_by: str) -> Document:
     """The entry of a file of the default index."""
-    return {
-        "name": release.name,
-        "version": release.version,
-        "file": file,
-        "sha256": release.sha256,
-        "size": release.size,
-        "source": "index",
-        "index": "pypi",
-        "url": None,
-        "required_by": list(required_by),
-    }
+    more = {"size": release.size, "required_by": list(required_by)}
+    return locks.package(release.name, release.version, file, release.sha256, **more)
 
 
 def test_an_entry_has_all_that_a_host_needs_and_who_asked(resolver: Resolver) -> None:
@@ -69,6 +61,8 @@ def test_an_entry_has_all_that_a_host_needs_and_who_asked(resolver: Resolver) ->
         "accelerator": "cpu",
         "match": {},
         "indexes": {"pypi": None},
+        "interpreter": None,
+        "replaced": [],
     }
     assert found == [
         entry(blue, "blue_box-2.0-py3-none-any.whl", "node:a", "package:yellow-box", "spec"),
@@ -287,17 +281,9 @@ def test_a_wheel_of_the_spec_is_named_as_the_spec_does(resolver: Resolver) -> No
     entry = {"name": "Sage", "url": wheel.url, "sha256": wheel.sha256}
     target = resolver(node("a", "sage>=2"), spec=[entry])
     assert "%2B" in wheel.url
-    assert package(target, "sage") == {
-        "name": "sage",
-        "version": "2.2+cu130torch2.9",
-        "file": f"sage-2.2+cu130torch2.9-{X86}.whl",
-        "sha256": wheel.sha256,
-        "size": None,
-        "source": "wheel",
-        "index": None,
-        "url": wheel.url,
-        "required_by": ["node:a", "spec"],
-    }
+    more = {"source": "wheel", "index": None, "url": wheel.url, "required_by": ["node:a", "spec"]}
+    file = f"sage-2.2+cu130torch2.9-{X86}.whl"
+    assert package(target, "sage") == locks.package("sage", "2.2+cu130torch2.9", file, wheel.sha256, **more)
     assert package(target, "einops")["required_by"] == ["package:sage"]
 
 
