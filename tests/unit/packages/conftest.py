@@ -39,8 +39,8 @@ Packages = c.Sequence[locks.Document]
 
 def locked(release: Release, **more: t.Any) -> locks.Document:
     """The lock's entry for a file of an index."""
-    origin = {"size": release.size, "index": release.index}
-    return locks.package(release.name, release.version, release.filename, release.sha256, **{**origin, **more})
+    entry = locks.package(release.name, release.version, release.filename, release.sha256)
+    return {**entry, "size": release.size, "index": release.index, **more}
 
 
 @dataclasses.dataclass
