@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the comfyops.fleet contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How a version is started, and what its system must have: the keys launch, smoke and system of a spec."""
+"""How a version is started and tried, and what its system must have: the keys launch, smoke, verify and system."""
 
 from __future__ import annotations
 
@@ -42,6 +42,11 @@ def read_smoke(value: object, at: Location, findings: Findings) -> dict[str, t.A
     if problem:
         findings.error((*at, "workflow"), *problem)
     return {"workflow": workflow}
+
+
+def read_verify(value: object) -> dict[str, list[str]]:
+    """Give the strict meaning of verify; the order of its modules says nothing."""
+    return {"imports": sorted(set(as_texts(as_object(value).get("imports"))))}
 
 
 def read_system(value: object) -> dict[str, list[str]]:

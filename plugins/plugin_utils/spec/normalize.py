@@ -19,7 +19,12 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.environment im
 )
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.finding import shown
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.git_revisions import read_revision
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.launch import read_launch, read_smoke, read_system
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.launch import (
+    read_launch,
+    read_smoke,
+    read_system,
+    read_verify,
+)
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.models import read_models
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.python_settings import read_python
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.requirements import read_packages
@@ -63,6 +68,7 @@ def normalize(document: object, version: str, findings: Findings) -> dict[str, t
         "system": read_system(spec.get("system")),
         "launch": read_launch(spec.get("launch"), ("launch",), findings),
         "smoke": read_smoke(spec.get("smoke"), ("smoke",), findings),
+        "verify": read_verify(spec.get("verify")),
         "policy": policy,
     }
 

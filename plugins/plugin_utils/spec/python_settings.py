@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import datetime
+import re
 import typing as t
 
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.environment import read_environment
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.finding import shown
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.requirements import (
     DEFAULT_INDEX,
@@ -19,6 +21,8 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.values import 
 
 if t.TYPE_CHECKING:
     from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.finding import Findings, Location
+
+_EXACT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\s*==\s*[A-Za-z0-9.+!_-]+", re.ASCII)
 
 OLDEST_MINOR: t.Final = 9
 """ComfyUI's own minimum, in its pyproject.toml."""
@@ -37,19 +41,45 @@ def read_python(value: object, at: Location, findings: Findings, *, allow_http: 
         "resolution": as_text(settings.get("resolution")) or "strict",
         "overrides": read_requirement_lines(settings.get("overrides"), (*at, "overrides"), findings),
         "exclude": _names(excluded),
-        "build": _names(as_texts(settings.get("build"))),
+        "build": _read_builds(settings.get("build"), (*at, "build"), findings),
         "providers": {
             module: canonical_name(name)
             for module, name in sorted(as_object(settings.get("providers")).items())
             if isinstance(name, str)
         },
-        "provided": read_requirement_lines(settings.get("provided"), (*at, "provided"), findings),
+        "provided": _read_provided(settings.get("provided"), (*at, "provided"), findings),
         "exclude_newer": _read_time(settings.get("exclude_newer"), (*at, "exclude_newer"), findings),
     }
 
 
 def _names(names: list[str]) -> list[str]:
     return sorted({canonical_name(name) for name in names})
+
+
+def _read_builds(value: object, at: Location, findings: Findings) -> list[dict[str, t.Any]]:
+    """Each package that may be built, with what its build needs beyond what it declares, by name."""
+    builds: dict[str, dict[str, t.Any]] = {}
+    for number, entry in enumerate(as_list(value)):
+        place, fields = (*at, number), as_object(entry)
+        name = canonical_name(as_text(entry) or as_text(fields.get("name")) or "")
+        if name in builds:
+            findings.error(place, f"{shown(name)} is there already", "Keep one of the two")
+        builds[name] = {
+            "name": name,
+            "requires": read_requirement_lines(fields.get("requires"), (*place, "requires"), findings),
+            "env": read_environment(fields.get("env"), (*place, "env"), findings),
+        }
+    return [builds[name] for name in sorted(builds)]
+
+
+def _read_provided(value: object, at: Location, findings: Findings) -> list[str]:
+    """What the host's image brings, each at one version: hosts are held to it."""
+    for number, line in enumerate(as_list(value)):
+        if isinstance(line, str) and not _EXACT.fullmatch(line.strip()):
+            findings.error(
+                (*at, number), f"{shown(line)} names no exact version", "Write it as in 'torch==2.9.0+cu130'"
+            )
+    return read_requirement_lines(value, at, findings)
 
 
 def _read_version(value: object, at: Location, findings: Findings) -> str | None:

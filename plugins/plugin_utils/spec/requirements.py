@@ -14,7 +14,12 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.finding import
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.git_revisions import COMMIT_REMEDY, is_full_commit
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.paths import relative_problem
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.urls import REPOSITORY, WHEEL, url_problem
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.values import as_list, as_object, as_text
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.values import (
+    as_flag,
+    as_list,
+    as_object,
+    as_text,
+)
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,6 +29,7 @@ if t.TYPE_CHECKING:
     from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.finding import Findings, Location
 
 DEFAULT_INDEX: t.Final = "pypi"
+SOURCE_ARCHIVES: t.Final = (".tar.gz", ".zip")
 
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.IGNORECASE | re.ASCII)
 _WHEEL_REMEDY = "Write 'name @ https://host/file.whl#sha256=<64 hexadecimal characters>'"
@@ -131,7 +137,7 @@ def _read_entry(entry: object, at: Location, findings: Findings, allow_http: boo
         return None
     if as_text(fields.get("git")):
         return _read_git(name, fields, at, findings, allow_http)
-    return _read_wheel(name, fields, at, findings, allow_http)
+    return _read_file(name, fields, at, findings, allow_http)
 
 
 def _read_line(text: str, index: str | None, at: Location, findings: Findings, allow_http: bool) -> Package | None:
@@ -152,7 +158,7 @@ def _read_line(text: str, index: str | None, at: Location, findings: Findings, a
         return _read_git(requirement.name, _git_fields(requirement.url), at, findings, allow_http)
     url, _mark, fragment = requirement.url.partition("#")
     sha256 = dict(parse_qsl(fragment)).get("sha256", "")
-    return _read_wheel(requirement.name, {"url": url, "sha256": sha256}, at, findings, allow_http)
+    return _read_file(requirement.name, {"url": url, "sha256": sha256}, at, findings, allow_http)
 
 
 def _git_fields(url: str) -> dict[str, t.Any]:
@@ -181,10 +187,12 @@ def _read_git(
     path_problem = relative_problem(subdirectory) if subdirectory else None
     if path_problem:
         findings.error(_at_key(at, fields, "subdirectory"), *path_problem)
-    return _named(name, {"git": git, "commit": commit.lower(), "subdirectory": subdirectory}, at)
+    submodules = as_flag(fields.get("submodules"), True)
+    repository = {"git": git, "commit": commit.lower(), "subdirectory": subdirectory, "submodules": submodules}
+    return _named(name, repository, at)
 
 
-def _read_wheel(
+def _read_file(
     name: str, fields: Mapping[str, t.Any], at: Location, findings: Findings, allow_http: bool
 ) -> Package | None:
     url, sha256 = as_text(fields.get("url")) or "", as_text(fields.get("sha256")) or ""
@@ -192,7 +200,7 @@ def _read_wheel(
     if problem:
         findings.error(_at_key(at, fields, "url"), *problem)
     elif url:
-        _check_wheel_name(name, url, _at_key(at, fields, "url"), findings)
+        _check_file_name(name, url, _at_key(at, fields, "url"), findings)
     if not _SHA256.fullmatch(sha256):
         reason = f"sha256 {shown(sha256)} is none" if sha256 else "has no sha256"
         findings.error(_at_key(at, fields, "sha256"), reason, f"{_WHEEL_REMEDY}; 'sha256sum file.whl' prints them")
@@ -207,34 +215,42 @@ def _at_key(at: Location, fields: Mapping[str, t.Any], key: str) -> Location:
 def _named(name: str, normalized: dict[str, t.Any], at: Location) -> Package | None:
     from packaging.requirements import InvalidRequirement, Requirement
 
-    version = _wheel_version(normalized.get("url", ""))
+    version = _file_version(normalized.get("url", ""))
     try:
         return Package({"name": name, **normalized}, Requirement(f"{name}=={version}" if version else name), at)
     except InvalidRequirement:
         return None
 
 
-def _wheel_file(url: str) -> str:
+def _file_name(url: str) -> str:
     return unquote(urlsplit(url).path.rpartition("/")[2])
 
 
-def _wheel_version(url: str) -> str | None:
-    from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+def _file_version(url: str) -> str | None:
+    from packaging.utils import InvalidSdistFilename, InvalidWheelFilename, parse_sdist_filename, parse_wheel_filename
 
+    name = _file_name(url)
     try:
-        return str(parse_wheel_filename(_wheel_file(url))[1])
-    except (InvalidWheelFilename, ValueError):
+        return str(parse_wheel_filename(name)[1] if name.endswith(".whl") else parse_sdist_filename(name)[1])
+    except (InvalidSdistFilename, InvalidWheelFilename, ValueError):
         return None
 
 
-def _check_wheel_name(name: str, url: str, at: Location, findings: Findings) -> None:
+def _check_file_name(name: str, url: str, at: Location, findings: Findings) -> None:
+    """A wheel's name says what it is; a source archive (of a tag, say) may have any name."""
     from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
+    file = _file_name(url)
+    if file.endswith(SOURCE_ARCHIVES):
+        return
     try:
-        found = str(parse_wheel_filename(_wheel_file(url))[0])
+        found = str(parse_wheel_filename(file)[0])
     except (InvalidWheelFilename, ValueError):
-        remedy = 'Name a .whl file, or the repository: {"name": ..., "git": ..., "commit": ...} (schema_version 3)'
-        findings.error(at, f"{shown(_wheel_file(url))} is no file name of a wheel (PEP 427)", remedy)
+        remedy = (
+            "Name a .whl file, a source archive (.tar.gz, .zip), or the repository:"
+            ' {"name": ..., "git": ..., "commit": ...} (schema_version 3)'
+        )
+        findings.error(at, f"{shown(file)} is no file name of a wheel (PEP 427)", remedy)
         return
     if found != canonical_name(name):
         findings.error(at, f"is a wheel of {shown(found)}, not of {shown(name)}", f"Write the name {shown(found)}")

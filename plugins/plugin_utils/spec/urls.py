@@ -48,7 +48,9 @@ MODEL: t.Final = UrlKind(
 PACKAGE_INDEX: t.Final = UrlKind(
     "package index", ("https", "http", "file"), "https://host/path or file:///absolute/path", path=False
 )
-WHEEL: t.Final = UrlKind("wheel", ("https", "http", "file"), "https://host/path.whl or file:///absolute/path.whl")
+WHEEL: t.Final = UrlKind(
+    "wheel or source archive", ("https", "http", "file"), "https://host/path.whl or file:///absolute/path.whl"
+)
 
 
 def url_problem(text: str, kind: UrlKind, *, allow_http: bool) -> Problem | None:

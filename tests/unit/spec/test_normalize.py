@@ -51,6 +51,7 @@ def test_all_keys_are_always_there(specs: Specs) -> None:
         "system": {"commands": [], "libraries": [], "apt": []},
         "launch": {"args": [], "instances": [], "offline": False},
         "smoke": {"workflow": None},
+        "verify": {"imports": []},
         "policy": {"allow_http": False},
     }
 
@@ -267,13 +268,16 @@ def test_python_packages(specs: Specs) -> None:
             {"requirement": "numpy", "index": "pypi"},
             {"name": "sageattention", "url": wheel, "sha256": HEX64.upper()},
             f"clip @ git+https://github.com/openai/CLIP.git@{HEX40}#subdirectory=a/b",
-            f"other @ git+ssh://git@github.com/o/r@{HEX40}",
+            {"name": "other", "git": "ssh://git@github.com/o/r", "commit": HEX40, "submodules": False},
+            f"source @ https://h.org/v1.tar.gz#sha256={HEX64}",
             f"flash_attn @ https://h.org/flash_attn-2.8-py3-none-any.whl#sha256={HEX64}",
             "torch==2.9.0 ; sys_platform == 'linux'",
         ],
         "python": {"indexes": [INDEX]},
     }
     normalized = specs.normalized(content)
+    folder = {"subdirectory": "a/b", "submodules": True}
+    other = {"name": "other", "git": "ssh://git@github.com/o/r", "commit": HEX40}
     assert normalized["python_packages"] == [
         {"requirement": "onnx>=1.14", "index": None},
         {"requirement": "name[extra]>=2,<3 ; python_version<'3.13'", "index": None},
@@ -281,8 +285,15 @@ def test_python_packages(specs: Specs) -> None:
         {"requirement": "torch==2.9.0", "index": "pytorch-cu130"},
         {"requirement": "numpy", "index": "pypi"},
         {"name": "sageattention", "url": wheel, "sha256": HEX64},
-        {"name": "clip", "git": "https://github.com/openai/CLIP.git", "commit": HEX40, "subdirectory": "a/b"},
-        {"name": "other", "git": "ssh://git@github.com/o/r", "commit": HEX40, "subdirectory": None},
+        {"name": "clip", "git": "https://github.com/openai/CLIP.git", "commit": HEX40, **folder},
+        {
+            "name": "other",
+            "git": "ssh://git@github.com/o/r",
+            "commit": HEX40,
+            "subdirectory": None,
+            "submodules": False,
+        },
+        {"name": "source", "url": "https://h.org/v1.tar.gz", "sha256": HEX64},
         {"name": "flash_attn", "url": "https://h.org/flash_attn-2.8-py3-none-any.whl", "sha256": HEX64},
         {"requirement": "torch==2.9.0 ; sys_platform == 'linux'", "index": None},
     ]
@@ -344,6 +355,7 @@ def test_launch_and_system(specs: Specs) -> None:
         },
         "system": {"apt": ["libgl1", "ffmpeg", "libgl1"], "commands": ["ffmpeg"], "libraries": ["libGL.so.1"]},
         "smoke": {"workflow": "workflows/smoke.json"},
+        "verify": {"imports": ["torch", "cv2", "torch"]},
     }
     normalized = specs.normalized(content)
     assert normalized["launch"] == {
@@ -356,6 +368,18 @@ def test_launch_and_system(specs: Specs) -> None:
     }
     assert normalized["system"] == {"commands": ["ffmpeg"], "libraries": ["libGL.so.1"], "apt": ["ffmpeg", "libgl1"]}
     assert normalized["smoke"] == {"workflow": "workflows/smoke.json"}
+    assert normalized["verify"] == {"imports": ["cv2", "torch"]}
+
+
+def test_builds_and_what_the_image_provides(specs: Specs) -> None:
+    further = {"name": "Flash_Attn", "requires": ["torch", "ninja>=1.11"], "env": {"MAX_JOBS": "4"}}
+    python = {"build": ["insightface", further], "provided": ["torch==2.9.0a0+nv25.10"]}
+    normalized = specs.normalized({"schema_version": 3, "python": python})["python"]
+    assert normalized["build"] == [
+        {"name": "flash-attn", "requires": ["torch", "ninja>=1.11"], "env": {"MAX_JOBS": "4"}},
+        {"name": "insightface", "requires": [], "env": {}},
+    ]
+    assert normalized["provided"] == ["torch==2.9.0a0+nv25.10"]
 
 
 # The two examples of the field that this format comes from, with the parts that they leave out filled in.

@@ -396,10 +396,34 @@ ERRORS: dict[str, tuple[Document, str, str, str]] = {
         "Write the name",
     ),
     "wheel that is none": (
-        packages({"name": "torch", "url": "https://h.org/torch-2.tar.gz", "sha256": HEX64}, schema=3),
+        packages({"name": "torch", "url": "https://h.org/torch-2.egg", "sha256": HEX64}, schema=3),
         "/python_packages/0/url",
         "no file name of a wheel",
         "repository",
+    ),
+    "build twice": (
+        {"schema_version": 3, "python": {"build": ["a_b", {"name": "A-B"}]}},
+        "/python/build/1",
+        "there already",
+        "Keep one",
+    ),
+    "build that is none": (
+        {"schema_version": 3, "python": {"build": ["a>=1"]}},
+        "/python/build/0",
+        "no name of a Python distribution",
+        "",
+    ),
+    "provided without version": (
+        {"schema_version": 3, "python": {"provided": ["torch>=2"]}},
+        "/python/provided/0",
+        "no exact version",
+        "torch==2.9.0",
+    ),
+    "import of no module": (
+        {"schema_version": 3, "verify": {"imports": ["torch; rm"]}},
+        "/verify/imports/0",
+        "no name of a module",
+        "",
     ),
     "wheel with bad hash": (
         packages({"name": "sageattention", "url": WHEEL, "sha256": "abc"}, schema=3),
