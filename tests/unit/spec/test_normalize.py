@@ -277,7 +277,6 @@ def test_python_packages(specs: Specs) -> None:
     }
     normalized = specs.normalized(content)
     folder = {"subdirectory": "a/b", "submodules": True}
-    other = {"name": "other", "git": "ssh://git@github.com/o/r", "commit": HEX40}
     assert normalized["python_packages"] == [
         {"requirement": "onnx>=1.14", "index": None},
         {"requirement": "name[extra]>=2,<3 ; python_version<'3.13'", "index": None},
