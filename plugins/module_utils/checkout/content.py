@@ -33,12 +33,15 @@ def is_bytecode(path: pathlib.Path) -> bool:
     return path.parent.name == "__pycache__" and path.suffix in (".pyc", ".pyo")
 
 
-def files_below(directory: pathlib.Path) -> c.Iterator[pathlib.Path]:
-    """All files of a directory tree, ``.git`` left out, links not followed."""
+def files_below(directory: pathlib.Path, left_out: c.Collection[pathlib.Path] = ()) -> c.Iterator[pathlib.Path]:
+    """All files of a directory tree, ``.git`` and what is left out aside, links not followed."""
+    outside = {os.fspath(path) for path in left_out}
     for parent, directories, names in os.walk(directory):
-        directories[:] = [name for name in directories if name != ".git"]
-        links = [name for name in directories if os.path.islink(os.path.join(parent, name))]
-        yield from (pathlib.Path(parent, name) for name in (*names, *links))
+        inside = [name for name in directories if name != ".git" and os.path.join(parent, name) not in outside]
+        directories[:] = inside
+        links = [name for name in inside if os.path.islink(os.path.join(parent, name))]
+        files = (name for name in names if os.path.join(parent, name) not in outside)
+        yield from (pathlib.Path(parent, name) for name in (*files, *links))
 
 
 def _is_path_file(path: pathlib.Path) -> bool:

@@ -85,11 +85,14 @@ def observe_checkout(directory: pathlib.Path, left_out: c.Sequence[str]) -> Chec
         )
     except ProcessFailed:
         return CheckoutState(exists=True)
-    return _parsed(directory, status.text)
+    return _parsed(directory, status.text, [directory / path for path in left_out])
 
 
-def _parsed(directory: pathlib.Path, status: str) -> CheckoutState:
-    """Read porcelain v2 (git-status(1), "Porcelain Format Version 2")."""
+def _parsed(directory: pathlib.Path, status: str, left_out: c.Sequence[pathlib.Path]) -> CheckoutState:
+    """Read porcelain v2 (git-status(1), "Porcelain Format Version 2").
+
+    Git gives an ignored directory as one entry, whatever is left out of it.
+    """
     head: str | None = None
     changed: list[str] = []
     untracked: list[pathlib.Path] = []
@@ -100,7 +103,7 @@ def _parsed(directory: pathlib.Path, status: str) -> CheckoutState:
             head = None if oid == "(initial)" else oid
         elif kind in ("?", "!"):
             path = directory / rest
-            untracked.extend(files_below(path) if rest.endswith("/") else [path])
+            untracked.extend(files_below(path, left_out) if rest.endswith("/") else [path])
         elif kind in ("1", "2"):
             changed.append(rest.split(" ", 7)[7])
         elif kind == "u":

@@ -56,9 +56,7 @@ def _carry_checkout(context: Context, outgoing: pathlib.Path, incoming: pathlib.
         return
     tracked = set(git.local(incoming, "ls-files", "-z").text.split("\0"))
     for path, size in runtime:
-        # Git gives an ignored directory as one entry, whatever is left out of it.
-        foreign = any(path == each or path.startswith(f"{each}/") for each in outside)
-        if not foreign and path not in tracked and not _same(outgoing / path, incoming / path):
+        if path not in tracked and not _same(outgoing / path, incoming / path):
             _replace(context, outgoing / path, incoming / path, size)
 
 
