@@ -3,12 +3,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """HTTP requests with the standard library: redirects that keep secrets at home, and faults that say what happened.
 
-Nothing is asked twice here; whoever asks decides what to try again by L(HttpFault.transient).
+Nothing is asked twice here; whoever asks decides what to try again by L(HttpFault.transient). http.client and not
+urllib, because the many requests of a large file share a connection.
 """
 
 from __future__ import annotations
 
+import base64
 import collections.abc as c
+import contextlib
 import dataclasses
 import email.message
 import email.utils
@@ -17,8 +20,6 @@ import http.client
 import ssl
 import string
 import time
-import typing as t
-import urllib.error
 import urllib.parse
 import urllib.request
 
@@ -26,6 +27,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.errors import Fleet
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.url import origin, refusal, shown, token_for
 
 USER_AGENT = "comfyops.fleet/1"
+_SUCCESS = range(200, 300)
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 10
 _TRANSIENT = frozenset({408, 421, 425, 429, 500, 502, 503, 504})
@@ -75,22 +77,75 @@ class HttpFault(FleetError):
         return self.status in _UNAUTHORIZED
 
 
-class Answer:
-    """A 2xx answer whose body is still to be read. hops: the headers of each answer on the way, this one's last."""
+class Session:
+    """Connections that are kept for the next request to their origin. For one thread, in ``with``.
 
-    def __init__(self, url: str, response: http.client.HTTPResponse, hops: c.Sequence[email.message.Message]) -> None:
+    It remembers where a URL has led to, so that the ranges of one file do not each ask for the way.
+    """
+
+    def __init__(self) -> None:
+        self._connections: dict[tuple[str, str, int | None], http.client.HTTPConnection] = {}
+        self.places: dict[str, str] = {}
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        for connection in self._connections.values():
+            connection.close()
+        self._connections.clear()
+
+    def ask(self, url: str, method: str, headers: c.Mapping[str, str], timeout: float) -> http.client.HTTPResponse:
+        """One request, and its answer as it is. Raises OSError and http.client.HTTPException."""
+        place = origin_of(url)
+        kept = self._connections.get(place)
+        if kept is not None:
+            # A server may have closed what was kept; only then is the request made again.
+            with contextlib.suppress(http.client.RemoteDisconnected, ConnectionError, http.client.CannotSendRequest):
+                return _exchange(kept, url, method, headers)
+            kept.close()
+        connection = self._connections[place] = _connection(url, timeout)
+        return _exchange(connection, url, method, headers)
+
+    def drop(self, url: str) -> None:
+        """Close the connection to a URL's origin: what is left of its answer is not wanted."""
+        connection = self._connections.pop(origin_of(url), None)
+        if connection is not None:
+            connection.close()
+
+
+class Answer:
+    """A 2xx answer whose body is still to be read. hops: the headers of each answer on the way, this one's last.
+
+    Its end is that of its session, or of its connection where not all was read.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        response: http.client.HTTPResponse,
+        hops: c.Sequence[email.message.Message],
+        session: Session,
+        own: bool,
+    ) -> None:
         self.url = url
         self.status = response.status
         self.headers: email.message.Message = response.headers
         self.hops = tuple(hops)
         self._response = response
         self._left = self.length
+        self._session = session
+        self._own = own
 
     def __enter__(self) -> Answer:
         return self
 
     def __exit__(self, *_exception: object) -> None:
         self._response.close()
+        if self._own:
+            self._session.__exit__()
+        elif self._left != 0:
+            self._session.drop(self.url)
 
     @property
     def length(self) -> int | None:
@@ -128,28 +183,56 @@ class Answer:
         return b"".join(blocks)
 
 
-def request(url: str, access: Access, *, method: str = "GET", headers: c.Mapping[str, str] | None = None) -> Answer:
+def request(
+    url: str,
+    access: Access,
+    *,
+    method: str = "GET",
+    headers: c.Mapping[str, str] | None = None,
+    session: Session | None = None,
+) -> Answer:
     """Ask for a URL and follow redirects; a token goes to the first URL's own scheme, host and port only.
 
-    Raises HttpFault for an answer that is not 2xx, for none, for redirects in a circle or to what may not be asked.
+    session: has connections from before. Raises HttpFault for an answer that is not 2xx, for none, for redirects in a
+    circle or to what may not be asked.
     """
-    first, seen, hops = origin_of(url), [url], list[email.message.Message]()
+    used = session or Session()
+    try:
+        place = used.places.get(url)
+        if place is not None:
+            # Where it led to may be signed for some time only: then the way is asked for again.
+            with contextlib.suppress(HttpFault):
+                return _follow(url, place, access, method, headers or {}, used, session is None)
+            del used.places[url]
+        return _follow(url, url, access, method, headers or {}, used, session is None)
+    except BaseException:
+        if session is None:
+            used.__exit__()
+        raise
+
+
+def _follow(
+    url: str, place: str, access: Access, method: str, headers: c.Mapping[str, str], session: Session, own: bool
+) -> Answer:
+    first, seen, hops = origin_of(url), [place], list[email.message.Message]()
     while True:
-        reason = refusal(url, access.allow_http)
+        reason = refusal(place, access.allow_http)
+        same = origin_of(place) == first
         if reason:
-            raise HttpFault(reason, redirected=len(seen) > 1, remedy="Use https, or set comfy_policy.allow_http")
-        same = origin_of(url) == first
-        token = token_for(url, access.credentials) if same else None
-        response = _ask(url, method, headers or {}, token, access.timeout)
+            redirected = len(seen) > 1
+            raise HttpFault(reason, redirected=redirected, remedy="Use https, or set comfy_policy.allow_http")
+        token = token_for(place, access.credentials) if same else None
+        response = _ask(session, place, method, headers, token, access.timeout)
         hops.append(response.headers)
-        if (response.status or 0) not in _REDIRECTS:
+        if response.status not in _REDIRECTS:
             break
-        response.close()
-        url = _next_url(url, response.headers, seen)
-    if isinstance(response, urllib.error.HTTPError):
-        response.close()
-        raise _fault(url, response, token is not None, redirected=not same)
-    return Answer(url, response, hops)
+        session.drop(place)
+        place = _next_url(place, response.headers, seen)
+    if response.status not in _SUCCESS:
+        session.drop(place)
+        raise _fault(place, response, token is not None, redirected=not same)
+    session.places[url] = place
+    return Answer(place, response, hops, session, own)
 
 
 def origin_of(url: str) -> tuple[str, str, int | None]:
@@ -160,31 +243,64 @@ def origin_of(url: str) -> tuple[str, str, int | None]:
         raise HttpFault(f"{shown(url)} is no URL ({error})") from error
 
 
-class _RedirectsAreOurs(urllib.request.HTTPRedirectHandler):
-    """urllib would send all headers, the token among them, wherever it is led."""
-
-    def redirect_request(self, *_arguments: t.Any, **_options: t.Any) -> None:
-        return None
-
-
 @functools.cache
-def _opener() -> urllib.request.OpenerDirector:
-    """Proxies of the environment are honoured (HTTPS_PROXY, NO_PROXY)."""
-    return urllib.request.build_opener(_RedirectsAreOurs)
+def _trust() -> ssl.SSLContext:
+    """The machine's certificate authorities, or those of SSL_CERT_FILE."""
+    return ssl.create_default_context()
+
+
+def _connection(url: str, timeout: float) -> http.client.HTTPConnection:
+    """A connection that is not open yet. Proxies of the environment are honoured (HTTPS_PROXY, NO_PROXY)."""
+    parts = urllib.parse.urlsplit(url)
+    proxy = _proxy(parts)
+    host, port = (proxy.hostname, proxy.port) if proxy else (parts.hostname, parts.port)
+    if parts.scheme == "http":
+        return http.client.HTTPConnection(host or "", port, timeout=timeout)
+    connection = http.client.HTTPSConnection(host or "", port, timeout=timeout, context=_trust())
+    if proxy:
+        connection.set_tunnel(parts.hostname or "", parts.port, _proxy_headers(proxy))
+    return connection
+
+
+def _proxy(parts: urllib.parse.SplitResult) -> urllib.parse.SplitResult | None:
+    address = urllib.request.getproxies().get(parts.scheme)
+    if not address or urllib.request.proxy_bypass(parts.netloc.rpartition("@")[2]):
+        return None
+    return urllib.parse.urlsplit(address if "://" in address else f"http://{address}")
+
+
+def _proxy_headers(proxy: urllib.parse.SplitResult) -> dict[str, str]:
+    if proxy.username is None:
+        return {}
+    user = f"{urllib.parse.unquote(proxy.username)}:{urllib.parse.unquote(proxy.password or '')}"
+    return {"Proxy-Authorization": f"Basic {base64.b64encode(user.encode()).decode()}"}
+
+
+def _exchange(
+    connection: http.client.HTTPConnection, url: str, method: str, headers: c.Mapping[str, str]
+) -> http.client.HTTPResponse:
+    parts = urllib.parse.urlsplit(url)
+    target = urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, ""))
+    proxy = _proxy(parts) if parts.scheme == "http" else None
+    if proxy:
+        target, headers = url, {**headers, "Host": parts.netloc.rpartition("@")[2], **_proxy_headers(proxy)}
+    try:
+        connection.request(method, target, headers=dict(headers))
+        return connection.getresponse()
+    except BaseException:
+        connection.close()
+        raise
 
 
 def _ask(
-    url: str, method: str, headers: c.Mapping[str, str], token: str | None, timeout: float
-) -> http.client.HTTPResponse | urllib.error.HTTPError:
+    session: Session, url: str, method: str, headers: c.Mapping[str, str], token: str | None, timeout: float
+) -> http.client.HTTPResponse:
     # Without "identity" a proxy on the way may compress, and offsets would be those of other bytes.
-    asked = urllib.request.Request(url, method=method, headers={"Accept-Encoding": "identity", **headers})
-    asked.add_header("User-Agent", USER_AGENT)
+    sent = {"Accept-Encoding": "identity", **headers, "User-Agent": USER_AGENT}
     if token is not None:
-        asked.add_unredirected_header("Authorization", f"Bearer {token}")
+        sent["Authorization"] = f"Bearer {token}"
     try:
-        return t.cast(http.client.HTTPResponse, _opener().open(asked, timeout=timeout))
-    except urllib.error.HTTPError as error:
-        return error
+        return session.ask(url, method, sent, timeout)
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise _unreachable(url, error, "cannot be reached") from error
 
@@ -204,8 +320,8 @@ def _next_url(url: str, headers: email.message.Message, seen: list[str]) -> str:
     return following
 
 
-def _fault(url: str, response: urllib.error.HTTPError, sent_token: bool, *, redirected: bool) -> HttpFault:
-    status = response.code
+def _fault(url: str, response: http.client.HTTPResponse, sent_token: bool, *, redirected: bool) -> HttpFault:
+    status = response.status
     return HttpFault(
         f"{shown(url)} answers {status} {response.reason}",
         status=status,
@@ -230,15 +346,14 @@ def _retry_after(headers: email.message.Message) -> float | None:
 
 
 def _unreachable(url: str, error: Exception, how: str) -> HttpFault:
-    reason = getattr(error, "reason", error)
     host = urllib.parse.urlsplit(url).netloc.rpartition("@")[2]
-    if isinstance(reason, ssl.SSLCertVerificationError):
+    if isinstance(error, ssl.SSLCertVerificationError):
         return HttpFault(
-            f"the certificate of {host} is not trusted: {reason.verify_message}",
+            f"the certificate of {host} is not trusted: {error.verify_message}",
             remedy="Install its certificate authority on this machine, or set SSL_CERT_FILE",
         )
-    if isinstance(reason, TimeoutError):
+    if isinstance(error, TimeoutError):
         return HttpFault(f"{shown(url)} {how}: nothing came from {host} in time", transient=True)
     return HttpFault(
-        f"{shown(url)} {how}: {reason}", transient=not isinstance(error, (ValueError, http.client.InvalidURL))
+        f"{shown(url)} {how}: {error}", transient=not isinstance(error, (ValueError, http.client.InvalidURL))
     )

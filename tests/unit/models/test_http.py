@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import email.utils
+import socket
 import time
 
 import pytest
 
-from ansible_collections.comfyops.fleet.plugins.module_utils.host import http
-from ansible_collections.comfyops.fleet.plugins.module_utils.host.http import Access, HttpFault, request
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.http import Access, HttpFault, Session, request
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.url import refusal, shown, token_for
 from tests.support.forge.web import redirect
 from tests.unit.models.conftest import Host
@@ -68,10 +68,48 @@ def test_a_proxy_of_the_environment_is_used(host: Host, monkeypatch: pytest.Monk
     monkeypatch.setenv("http_proxy", host.forge.base_url)
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    http._opener.cache_clear()
-    try:
-        with pytest.raises(HttpFault):
-            request("http://models.example/models/x.safetensors", Access(allow_http=True))
-    finally:
-        http._opener.cache_clear()
+    with pytest.raises(HttpFault):
+        request("http://models.example/models/x.safetensors", Access(allow_http=True))
     assert [each.host for each in host.forge.requests] == ["models.example"]
+
+
+def test_a_session_asks_for_ranges_over_one_connection_and_knows_the_way(host: Host) -> None:
+    model = host.forge.model("x.safetensors", size=50_000, redirects=True)
+    with Session() as session:
+        for start in (0, 10_000, 20_000):
+            headers = {"Range": f"bytes={start}-{start + 9_999}"}
+            with request(model.url, Access(), headers=headers, session=session) as answer:
+                assert answer.read_all(10_000) == model.content.data[start : start + 10_000]
+    asked = [(each.method, each.path.split("/")[1]) for each in host.forge.requests]
+    assert asked == [("GET", "models"), ("GET", "blob"), ("GET", "blob"), ("GET", "blob")]
+    assert host.forge.connections == 2
+
+
+def test_a_connection_that_was_closed_meanwhile_is_opened_again(host: Host) -> None:
+    model = host.forge.model("x.safetensors", size=50_000)
+    with Session() as session:
+        for _number in range(2):
+            with request(model.url, Access(), session=session) as answer:
+                assert len(answer.read_all(50_000)) == 50_000
+            [connection] = session._connections.values()
+            connection.sock.shutdown(socket.SHUT_RDWR)
+    assert host.forge.connections == 2
+
+
+def test_an_answer_that_was_not_read_to_its_end_costs_its_connection(host: Host) -> None:
+    model = host.forge.model("x.safetensors", size=5_000_000)
+    with Session() as session:
+        with request(model.url, Access(), session=session) as answer:
+            answer.read(1000)
+        with request(model.url, Access(), session=session) as answer:
+            assert answer.read_all(5_000_000) == model.content.data
+    assert host.forge.connections == 2
+
+
+def test_where_a_url_led_to_is_asked_again_when_it_refuses(host: Host) -> None:
+    model = host.forge.model("x.safetensors", size=50_000, redirects=True)
+    with Session() as session:
+        request(model.url, Access(), session=session).__exit__()
+        host.forge.fault("status", "/blob/*", status=403, times=1)
+        with request(model.url, Access(), session=session) as answer:
+            assert answer.read_all(50_000) == model.content.data
