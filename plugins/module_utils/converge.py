@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import collections.abc as c
 import dataclasses
+import os
 import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.change import Plan, diff
@@ -42,6 +43,8 @@ def _converged(module: AnsibleModule, layout: Layout, look: Look, apply: Apply) 
     raise_all(obstacles(layout, plan))
     if module.check_mode or not plan.changes:
         return plan
+    # What it makes is for others to read: the user that ComfyUI runs as, whatever umask this one has.
+    os.umask(0o022)
     with ConvergeLock(layout.state, str(module._name), float(module.params["lock_timeout"])):
         plan = look()
         raise_all(obstacles(layout, plan))

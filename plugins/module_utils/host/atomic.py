@@ -91,6 +91,17 @@ def remove_tree(path: pathlib.Path) -> None:
         shutil.rmtree(path)
 
 
+def flush_file_system(directory: pathlib.Path) -> None:
+    """Have the file system write what it holds back, so that a power cut after a rename can not leave empty files."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        ctypes.CDLL(None).syncfs(descriptor)
+    except (AttributeError, OSError):
+        os.sync()
+    finally:
+        os.close(descriptor)
+
+
 def _exchange(first: pathlib.Path, second: pathlib.Path) -> bool:
     try:
         rename = ctypes.CDLL(None, use_errno=True).renameat2

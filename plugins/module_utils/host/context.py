@@ -19,7 +19,8 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document impor
 class Settings:
     """How a host is looked at and converged; the variables of the same names, with ``comfy_`` before them.
 
-    wheels_dir and uv are paths on the host (the control node copies what they name). credentials: host name to token.
+    wheels_dir and uv are paths on the host (the control node copies what they name); wheels_coming are names of wheels
+    that will be in wheels_dir by the time that they are needed. credentials: host name to token.
     """
 
     offline: bool = False
@@ -29,6 +30,7 @@ class Settings:
     python: str | None = None
     python_indexes: c.Mapping[str, str] = dataclasses.field(default_factory=dict)
     wheels_dir: pathlib.Path | None = None
+    wheels_coming: frozenset[str] = frozenset()
     uv: pathlib.Path | None = None
     model_mirrors: tuple[str, ...] = ()
     hf_endpoint: str | None = None

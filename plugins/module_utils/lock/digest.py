@@ -13,7 +13,8 @@ import hashlib
 import json
 import typing as t
 
-from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import Checkout, Lock, Target
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import Checkout, Lock, Package, Target
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.origin import direct_url
 
 DIGEST_LENGTH = 12
 
@@ -36,8 +37,14 @@ def build_name(lock: Lock, target: Target) -> str:
 def _environment(target: Target) -> dict[str, t.Any]:
     return {
         "python": target.python,
-        "packages": sorted([package.name, package.version, package.sha256] for package in target.packages),
+        "interpreter": target.interpreter.sha256 if target.interpreter else None,
+        "packages": sorted((_package(package) for package in target.packages), key=lambda package: str(package[0])),
     }
+
+
+def _package(package: Package) -> list[str | None]:
+    """The same bytes from elsewhere are another installation: it says where it came from."""
+    return [package.name, package.version, package.sha256, direct_url(package)]
 
 
 def _checkout(checkout: Checkout) -> dict[str, t.Any]:

@@ -24,7 +24,10 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.packages.distributi
     distributions,
     environment_site,
 )
-from ansible_collections.comfyops.fleet.plugins.module_utils.packages.environment import make_environment
+from ansible_collections.comfyops.fleet.plugins.module_utils.packages.environment import (
+    make_environment,
+    remember_links,
+)
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.interpreter import find_interpreter
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.observe import (
     observe_environment,
@@ -67,6 +70,7 @@ def _make(context: Context) -> None:
     _put_aside(context, old, edits)
     with contextlib.suppress(FileNotFoundError):
         remove_tree(old)
+    remember_links(context)
 
 
 def _keep_receipt(context: Context, environment: pathlib.Path) -> None:

@@ -1,13 +1,14 @@
 # Copyright (c) 2026, the comfyops.fleet contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bytecode of an environment, made once when it is made: users of it need not, and a read-only one could not."""
+"""Bytecode, made once for a wheel: environments share it, users of them need not make it, and could not write it."""
 
 from __future__ import annotations
 
 import concurrent.futures
 import os
 import pathlib
+import posixpath
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.process import Completed, run
@@ -15,6 +16,15 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.host.process import
 _SECONDS = 3600
 # What compileall ends with: all compiled, or files among them that are no Python of this version (templates, Python 2).
 _USUAL = (0, 1)
+
+
+def bytecode_of(path: str, python: str) -> tuple[str, ...]:
+    """Where the bytecode of a module's file is for Python ``3.12``; nothing for other files. Source: PEP 3147."""
+    if not path.endswith(".py"):
+        return ()
+    directory, name = posixpath.split(path)
+    major, minor = python.split(".")[:2]
+    return (posixpath.join(directory, "__pycache__", f"{name.removesuffix('.py')}.cpython-{major}{minor}.pyc"),)
 
 
 def compile_bytecode(environment: pathlib.Path, site: pathlib.Path) -> None:

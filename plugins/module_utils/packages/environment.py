@@ -1,35 +1,44 @@
 # Copyright (c) 2026, the comfyops.fleet contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Make an environment with uv, beside those that serve, and prove that it is what the lock says."""
+"""Make an environment of the store's wheels, beside those that serve, and prove that it is what the lock says."""
 
 from __future__ import annotations
 
 import collections.abc as c
-import ctypes
 import os
 import pathlib
 import tempfile
 
-from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, raise_all
-from ansible_collections.comfyops.fleet.plugins.module_utils.host.atomic import remove_tree, write_text
+from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.atomic import flush_file_system, remove_tree
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.context import Context
-from ansible_collections.comfyops.fleet.plugins.module_utils.host.process import Completed
-from ansible_collections.comfyops.fleet.plugins.module_utils.packages.batches import Batch, batches
-from ansible_collections.comfyops.fleet.plugins.module_utils.packages.bytecode import compile_bytecode
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.compare import (
     Environment,
     package_changes,
     python_fits,
-    wanted_versions,
 )
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.distributions import environment_site
+from ansible_collections.comfyops.fleet.plugins.module_utils.packages.held import fetched, installed_of
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.indexes import netrc
-from ansible_collections.comfyops.fleet.plugins.module_utils.packages.look import inspect
-from ansible_collections.comfyops.fleet.plugins.module_utils.packages.uv import Uv
-from ansible_collections.comfyops.fleet.plugins.module_utils.packages.uv_faults import explain, unusable_package
-
-_INSTALL = ("pip", "install", "--no-deps", "--require-hashes", "--only-binary", ":all:")
+from ansible_collections.comfyops.fleet.plugins.module_utils.packages.look import expectations, inspect
+from ansible_collections.comfyops.fleet.plugins.module_utils.packages.placing import COPY, Placed, link_mode, place
+from ansible_collections.comfyops.fleet.plugins.module_utils.packages.store import (
+    Entry,
+    damaged,
+    discard,
+    entry_path,
+    look_again,
+    read_entry,
+    store_of,
+    write_list,
+)
+from ansible_collections.comfyops.fleet.plugins.module_utils.packages.unpacking import unpack
+from ansible_collections.comfyops.fleet.plugins.module_utils.packages.uv import (
+    Uv,
+    make_virtual_environment,
+    uv_cache,
+)
 
 
 def making_prefix(environment: pathlib.Path) -> str:
@@ -40,94 +49,105 @@ def making_prefix(environment: pathlib.Path) -> str:
 def make_environment(context: Context, interpreter: pathlib.Path) -> pathlib.Path:
     """An environment with the target's packages in a directory of its own, proven; its caller renames it into place.
 
-    A file that is not as its wheel recorded it came from uv's cache, where a stray edit through a hard link ends up:
-    what is damaged is taken out of the cache, and all is done once more. Raises FleetError; then nothing is left.
+    Raises FleetError; then nothing is left but what has come into the store.
     """
-    context.layout.envs.mkdir(parents=True, exist_ok=True)
+    layout = context.layout
+    for directory in (layout.envs, store_of(layout)):
+        directory.mkdir(parents=True, exist_ok=True)
     with Uv(context, netrc(context)) as uv:
-        for retry in (True, False):
-            prefix = making_prefix(context.environment)
-            environment = pathlib.Path(tempfile.mkdtemp(dir=context.layout.envs, prefix=prefix))
-            try:
-                damaged = _fill(context, uv, environment, interpreter, retry)
-                if not damaged:
-                    compile_bytecode(environment, environment_site(environment, context.target.python))
-                    _flush(environment)
-                    return environment
-                if not retry:
-                    raise _faulty_wheels(damaged, uv.log)
-            except BaseException:
-                remove_tree(environment)
-                raise
+        entries = _stock(context, uv, interpreter)
+        environment = pathlib.Path(tempfile.mkdtemp(dir=layout.envs, prefix=making_prefix(context.environment)))
+        try:
+            make_virtual_environment(uv, environment, interpreter)
+            mode = link_mode(store_of(layout), layout.envs)
+            _furnish(environment, entries, mode)
+            _prove(context, environment, deep=mode == COPY)
+            flush_file_system(environment)
+        except BaseException:
             remove_tree(environment)
-            uv.run("cache", "clean", *sorted(damaged))
-    raise FleetError("no attempt was made", where=str(context.environment))
+            raise
+        # All that these had is in the store now, and what is damaged there must not come from them again.
+        remove_tree(uv_cache(layout))
+        remove_tree(fetched(layout))
+    return environment
 
 
-def _fill(
-    context: Context, uv: Uv, environment: pathlib.Path, interpreter: pathlib.Path, retry: bool
-) -> c.Mapping[str, tuple[str, ...]]:
-    """Create and install; the result is distribution to damaged files. retry: what uv can not use counts as damaged."""
-    # mkdtemp makes it for its owner alone, and ComfyUI may run as another user.
-    environment.chmod(0o755)
-    options = ("--relocatable", "--no-project", "--allow-existing", "--python", str(interpreter))
-    made = uv.run("venv", *options, str(environment))
-    if made.returncode != 0:
-        raise explain(made.stderr, str(interpreter), uv.log)
-    faults = []
-    unusable: dict[str, tuple[str, ...]] = {}
-    for batch in batches(context):
-        done = _install(uv, environment, batch)
-        name = unusable_package(done.stderr) if done.returncode != 0 and retry else None
-        if name:
-            unusable[name] = ()
-        elif done.returncode != 0:
-            faults.append(explain(done.stderr, batch.origin, uv.log))
-    raise_all(faults)
-    return unusable or _prove(context, environment)
+def remember_links(context: Context) -> None:
+    """Know the store's files by what they look like now that environments have come and gone.
+
+    Otherwise all would be read before they are used the next time.
+    """
+    for entry in _entries(context).values():
+        now = look_again(entry, proven=False)
+        if now != entry:
+            write_list(now)
 
 
-def _install(uv: Uv, environment: pathlib.Path, batch: Batch) -> Completed:
-    requirements = environment / ".requirements.txt"
-    write_text(requirements, batch.requirements)
-    where = ("--python", str(environment / "bin" / "python"), "--requirements", str(requirements))
-    done = uv.run(*_INSTALL, *batch.options, *where)
-    requirements.unlink()
-    return done
+def _stock(context: Context, uv: Uv, interpreter: pathlib.Path) -> list[Entry]:
+    """The entries of all packages, each file of them as it should be, in the order of the packages' names."""
+    packages = installed_of(context.target.packages)
+    sound = _sound(context)
+    missing = [package for package in packages if package.name not in sound]
+    if missing:
+        unpack(context, uv, interpreter, missing)
+        sound.update(_sound(context, {package.name for package in missing}))
+    return [sound[package.name] for package in packages]
 
 
-def _prove(context: Context, environment: pathlib.Path) -> c.Mapping[str, tuple[str, ...]]:
-    """Read back names, versions and every file; the result is distribution to damaged files."""
+def _sound(context: Context, names: c.Collection[str] | None = None) -> dict[str, Entry]:
+    """The entries whose files are as they should be, by name of the package; what is damaged is taken out."""
+    sound = {}
+    for name, entry in _entries(context, names).items():
+        if damaged(entry):
+            discard(entry.directory)
+            continue
+        sound[name] = look_again(entry, proven=True)
+        if sound[name] != entry:
+            write_list(sound[name])
+    return sound
+
+
+def _entries(context: Context, names: c.Collection[str] | None = None) -> dict[str, Entry]:
+    found = {}
+    for package in installed_of(context.target.packages):
+        if names is None or package.name in names:
+            entry = read_entry(entry_path(context.layout, package, context.target.python))
+            if entry is not None:
+                found[package.name] = entry
+    return found
+
+
+def _furnish(environment: pathlib.Path, entries: c.Sequence[Entry], mode: str) -> None:
+    """Place the entries' files. What two of them have is the later one's, as if they were installed in that order."""
+    placed: dict[str, Placed] = {}
+    for entry in entries:
+        for path, file in entry.files.items():
+            placed[path] = Placed(f"{entry.directory}/{path}", f"{environment}/{path}", file.mode)
+    for directory in sorted({os.path.dirname(each.destination) for each in placed.values()}):
+        os.makedirs(directory, exist_ok=True)
+    # Activation scripts of the empty environment, which a package may have in another form.
+    for path in placed.keys() & {f"bin/{name}" for name in os.listdir(environment / "bin")}:
+        (environment / path).unlink()
+    place(list(placed.values()), mode)
+
+
+def _prove(context: Context, environment: pathlib.Path, deep: bool) -> None:
+    """Read back names, versions, and files: existence and size, and where they were copied each byte.
+
+    Raises FleetError when something is not what the lock says.
+    """
     target = context.target
     site = environment_site(environment, target.python)
-    found = inspect(environment, site, wanted_versions(target), None, deep=True)
-    sound = Environment(found.python, found.fault, found.versions)
-    wrong = [f"{change.name} is {change.before or 'missing'}" for change in package_changes(target, sound)]
+    found = inspect(environment, site, expectations(context), None, deep=deep)
+    listed = Environment(found.python, found.fault, found.versions)
+    wrong = [f"{each.name} is {each.before or 'missing'}" for each in package_changes(target, listed)]
     wrong += [f"{entry} is of no package" for entry in found.foreign]
+    wrong += [f"{name}: {', '.join(files[:3])}" for name, files in sorted(found.damaged.items())]
     if not python_fits(target, found):
         wrong.append(found.fault or f"its Python is {found.python}, not {target.python}")
     if wrong:
         raise FleetError(
             f"the new environment is not what the lock says: {', '.join(wrong[:10])}",
-            remedy="A wheel's content is not what its name says; lock again, and report it to its index",
+            where=str(context.layout.envs),
+            remedy="Either the disk is failing, or a wheel writes what is another's: lock another version of it",
         )
-    return found.damaged
-
-
-def _faulty_wheels(damaged: c.Mapping[str, tuple[str, ...]], log: pathlib.Path) -> FleetError:
-    names = "; ".join(f"{name}: {', '.join(files[:3]) or 'metadata'}" for name, files in sorted(damaged.items())[:5])
-    return FleetError(
-        f"freshly installed files are not as their wheels record them: {names}",
-        remedy=f"Either the disk is failing, or these wheels are faulty: lock others. uv's whole output: {log}",
-    )
-
-
-def _flush(directory: pathlib.Path) -> None:
-    """Have the file system write what it holds back, so that a power cut after the rename can not leave empty files."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        ctypes.CDLL(None).syncfs(descriptor)
-    except (AttributeError, OSError):
-        os.sync()
-    finally:
-        os.close(descriptor)

@@ -11,7 +11,7 @@ import urllib.parse
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.context import Context
-from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import Package
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import INDEX, Package
 
 # The default index; without a URL of its own it is uv's.
 DEFAULT_INDEX = "pypi"
@@ -23,8 +23,8 @@ _UNSAFE = re.compile(r"[\s\"'#]")
 
 
 def index_name(package: Package) -> str | None:
-    """The name of the index that ``package`` comes from; None when it comes from a URL of its own."""
-    return None if package.url else package.index or DEFAULT_INDEX
+    """The name of the index that ``package`` comes from; None when it comes from elsewhere."""
+    return package.index or DEFAULT_INDEX if package.source == INDEX else None
 
 
 def index_url(context: Context, name: str) -> str | None:

@@ -19,6 +19,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.host.context import
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.converge_lock import held_by_another
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import Layout
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.serving import serving_build
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import nearest_existing
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.digest import DIGEST_LENGTH
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.compare import (
     Environment,
@@ -29,14 +30,14 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.packages.distributi
     distributions,
     environment_site,
 )
-from ansible_collections.comfyops.fleet.plugins.module_utils.packages.held import in_cache, in_directory
+from ansible_collections.comfyops.fleet.plugins.module_utils.packages.held import in_store, installed_of, is_held
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.interpreter import (
     find_interpreter,
     interpreters_on_path,
 )
-from ansible_collections.comfyops.fleet.plugins.module_utils.packages.look import inspect
+from ansible_collections.comfyops.fleet.plugins.module_utils.packages.look import expectations, inspect
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.receipt import read_receipt, receipt_path
-from ansible_collections.comfyops.fleet.plugins.module_utils.packages.uv import links, uv_cache
+from ansible_collections.comfyops.fleet.plugins.module_utils.packages.store import store_of
 
 _UNFINISHED = re.compile(rf"\.[0-9a-f]{{{DIGEST_LENGTH}}}\..+")
 
@@ -45,13 +46,14 @@ _UNFINISHED = re.compile(rf"\.[0-9a-f]{{{DIGEST_LENGTH}}}\..+")
 class Means:
     """What a host has for making an environment; asked only when one must be made.
 
-    brought and cached: distributions that need not be fetched. links: whether environments share the cache's bytes.
+    held: distributions that can be installed without the network. stored: those that are in the store. links: whether
+    environments can share the store's bytes, as far as that can be told without writing.
     """
 
     interpreter: pathlib.Path | None
     interpreters: tuple[str, ...]
-    brought: frozenset[str]
-    cached: frozenset[str]
+    held: frozenset[str]
+    stored: frozenset[str]
     links: bool
 
 
@@ -95,7 +97,7 @@ def observe_environment(context: Context, deep: bool) -> Environment | None:
         return Environment(None, "it is no directory", {})
     site = environment_site(place, context.target.python)
     seen = read_receipt(receipt_path(context.layout, place.name))
-    return inspect(place, site, wanted_versions(context.target), seen, deep)
+    return inspect(place, site, expectations(context), seen, deep)
 
 
 def unfinished_environments(layout: Layout) -> tuple[str, ...]:
@@ -119,12 +121,17 @@ def _serving(context: Context) -> dict[str, str]:
 
 
 def _means(context: Context) -> Means:
-    packages = context.target.packages
+    packages = installed_of(context.target.packages)
     interpreter = find_interpreter(context)
     return Means(
         interpreter=interpreter,
         interpreters=() if interpreter else interpreters_on_path(),
-        brought=in_directory(context.settings.wheels_dir, packages),
-        cached=in_cache(uv_cache(context.layout), packages),
-        links=links(context.layout),
+        held=frozenset(package.name for package in packages if is_held(context, package)),
+        stored=frozenset(package.name for package in packages if in_store(context, package)),
+        links=_links(context.layout),
     )
+
+
+def _links(layout: Layout) -> bool:
+    devices = {nearest_existing(path).stat().st_dev for path in (store_of(layout), layout.envs)}
+    return len(devices) == 1

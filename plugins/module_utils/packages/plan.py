@@ -21,16 +21,20 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.packages.compare im
     package_changes,
     python_fits,
 )
+from ansible_collections.comfyops.fleet.plugins.module_utils.packages.held import installed_of
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.indexes import missing_indexes
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.observe import Means, State
-from ansible_collections.comfyops.fleet.plugins.module_utils.packages.uv import uv_cache
+from ansible_collections.comfyops.fleet.plugins.module_utils.packages.store import store_of
 
 CREATE, REBUILD, LINK = "create", "rebuild", "link"
 UNFINISHED = "unfinished environment"
 # Bytes to those of the wheels. 216 packages of a real ComfyUI, torch among them, had 2.5 times their wheels' bytes when
-# unpacked (text is packed to a quarter, shared libraries to a half), and 0.4 times in bytecode, which no cache shares.
-_UNPACKED = 3.0
-_BYTECODE = 0.5
+# unpacked (text is packed to a quarter, shared libraries to a half), and 0.4 times in bytecode. While they are
+# unpacked, the wheels that were fetched from mirrors lie beside.
+_UNPACKED = 3.5
+_FETCHED = 1.0
+# What an environment has of its own where it shares the store's bytes: directories.
+_DIRECTORIES = 0.05
 
 
 def plan(context: Context, state: State) -> Plan:
@@ -82,11 +86,11 @@ def _link_change(context: Context, state: State) -> list[Change]:
 
 def _needs(context: Context, means: Means) -> tuple[Need, ...]:
     sizes = {package.name: package.size or 0 for package in context.target.packages}
-    fetched = sum(size for name, size in sizes.items() if name not in means.cached)
-    own = _BYTECODE if means.links else _UNPACKED + _BYTECODE
+    new = sum(size for name, size in sizes.items() if name not in means.stored)
+    own = _DIRECTORIES if means.links else _UNPACKED
     return (
         Need(context.layout.envs, round(own * sum(sizes.values()))),
-        Need(uv_cache(context.layout), round(_UNPACKED * fetched)),
+        Need(store_of(context.layout), round((_UNPACKED + _FETCHED) * new)),
     )
 
 
@@ -107,9 +111,11 @@ def _missing(context: Context, means: Means) -> list[FleetError]:
     """Offline, each distribution that is nowhere on the host."""
     if not context.settings.offline:
         return []
-    held = means.brought | means.cached
-    missing = [package for package in context.target.packages if package.name not in held]
-    return [_not_held(context, package) for package in sorted(missing, key=lambda package: package.name)]
+    return [
+        _not_held(context, package)
+        for package in installed_of(context.target.packages)
+        if package.name not in means.held
+    ]
 
 
 def _not_held(context: Context, package: Package) -> FleetError:

@@ -48,12 +48,14 @@ def read_record(metadata: pathlib.Path) -> list[RecordedFile] | None:
         return None
 
 
-def damaged_files(site: pathlib.Path, records: Records, selected: Selected, deep: bool) -> dict[str, list[str]]:
+def damaged_files(
+    site: pathlib.Path, records: Records, selected: Selected, deep: bool, shared: bool = True
+) -> dict[str, list[str]]:
     """The files of each distribution that are missing or not as recorded; distributions without any are left out.
 
     records: distribution to its files. selected: whether a path is to be looked at. deep: hash every file; otherwise
     those alone that are younger than their distribution's RECORD, which is written last when it is installed.
-    A file that several distributions have is right when it is as one of them has it.
+    shared: a file that several distributions have is right when it is as one of them has it.
     """
     suspects: list[tuple[str, RecordedFile]] = []
     to_hash: list[tuple[str, RecordedFile]] = []
@@ -66,7 +68,7 @@ def damaged_files(site: pathlib.Path, records: Records, selected: Selected, deep
             elif file.hash and (deep or installed is None or modified > installed):
                 to_hash.append((name, file))
     suspects += _differing(site, to_hash)
-    return _without_shared(site, records, suspects)
+    return _without_shared(site, records if shared else {}, suspects)
 
 
 def _recorded(row: list[str]) -> RecordedFile:
@@ -125,7 +127,7 @@ def _without_shared(
                 others.setdefault(file.path, []).append((name, file))
     damaged: dict[str, list[str]] = {}
     for name, file in suspects:
-        owners = (other for owner, other in others[file.path] if owner != name and other.hash)
+        owners = (other for owner, other in others.get(file.path, ()) if owner != name and other.hash)
         if not any(_is_as_recorded(site, other) for other in owners):
             damaged.setdefault(name, []).append(file.path)
     return {name: sorted(files) for name, files in damaged.items()}

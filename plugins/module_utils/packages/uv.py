@@ -19,7 +19,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.errors import Fleet
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.context import Context
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import Layout
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.process import Completed, run
-from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import nearest_existing
+from ansible_collections.comfyops.fleet.plugins.module_utils.packages.uv_faults import explain
 
 # How the network is reached is the host's own affair: proxies (which have other names, too), certificates, patience.
 _NETWORK = frozenset(
@@ -37,14 +37,8 @@ _LOGS_KEPT = 20
 
 
 def uv_cache(layout: Layout) -> pathlib.Path:
-    """uv's cache: unpacked wheels, which environments are linked to."""
+    """uv's cache: what it has fetched and not brought into the store yet."""
     return layout.cache / "uv"
-
-
-def links(layout: Layout) -> bool:
-    """Whether environments can share the cache's bytes by hard links: one file system holds both."""
-    devices = {nearest_existing(path).stat().st_dev for path in (uv_cache(layout), layout.envs)}
-    return len(devices) == 1
 
 
 class Uv:
@@ -70,10 +64,13 @@ class Uv:
     def __exit__(self, *_exception: object) -> None:
         os.close(self._netrc)
 
-    def run(self, *arguments: str) -> Completed:
+    def run(self, *arguments: str, stdin: str = "") -> Completed:
         """Run uv; a failure is told by the result. Raises FleetError when it can not be started or never ends."""
         argv = [str(self._program), *_OPTIONS, *arguments]
-        completed = run(argv, cwd=self.log.parent, environment=self._environment(), timeout=_SECONDS, check=False)
+        settings = self._environment()
+        completed = run(
+            argv, cwd=self.log.parent, environment=settings, timeout=_SECONDS, stdin=stdin.encode(), check=False
+        )
         with self.log.open("a", encoding="utf-8") as stream:
             said = f"{completed.text}{completed.stderr}".rstrip("\n")
             stream.write(f"$ uv {' '.join(arguments)}\n{said}\n[exit status {completed.returncode}]\n")
@@ -85,9 +82,20 @@ class Uv:
             **dict.fromkeys(foreign),
             "NETRC": f"/proc/{os.getpid()}/fd/{self._netrc}",
             "UV_CACHE_DIR": str(uv_cache(self._layout)),
-            "UV_LINK_MODE": "hardlink" if links(self._layout) else "copy",
+            # Between its cache and the store, which are neighbours; uv copies where it can not link.
+            "UV_LINK_MODE": "hardlink",
             "UV_PYTHON_DOWNLOADS": "never",
         }
+
+
+def make_virtual_environment(uv: Uv, place: pathlib.Path, interpreter: pathlib.Path) -> None:
+    """Make an empty environment in the directory ``place``, which is there; it may be moved. Raises FleetError."""
+    # mkdtemp makes it for its owner alone, and ComfyUI may run as another user.
+    place.chmod(0o755)
+    options = ("--relocatable", "--no-project", "--allow-existing", "--python", str(interpreter))
+    made = uv.run("venv", *options, str(place))
+    if made.returncode != 0:
+        raise explain(made.stderr, str(interpreter), uv.log)
 
 
 def _program(context: Context) -> pathlib.Path:

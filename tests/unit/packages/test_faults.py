@@ -119,7 +119,7 @@ def test_a_token_opens_its_index_and_is_nowhere_to_be_read(host: Host, credentia
     private.token = "s3cret"
     by_index = locked(private.wheel("ours", "1.0"))
     release = private.wheel("mine", "1.0")
-    by_url = locked(release, index=None, url=release.url)
+    by_url = locked(release, index=None, url=release.url, source="wheel")
     context = host.context([by_index, by_url], credentials={"127.0.0.1": credential})
     converge(context)
     written = [path for path in host.root.rglob("*") if path.is_file()]

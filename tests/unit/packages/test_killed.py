@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import collections.abc as c
 import json
 import os
 import pathlib
@@ -52,10 +53,10 @@ def options(host: Host, document: Document, **more: t.Any) -> dict[str, t.Any]:
     }
 
 
-def start(module_options: dict[str, t.Any]) -> subprocess.Popen[str]:
-    """The module, started."""
+def start(module_options: dict[str, t.Any], wrapper: c.Sequence[str] = ()) -> subprocess.Popen[str]:
+    """The module, started; wrapper: a program that starts it."""
     process = subprocess.Popen(
-        [sys.executable, "-c", RUN_MODULE],
+        [*wrapper, sys.executable, "-c", RUN_MODULE],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -69,9 +70,9 @@ def start(module_options: dict[str, t.Any]) -> subprocess.Popen[str]:
     return process
 
 
-def run(module_options: dict[str, t.Any]) -> dict[str, t.Any]:
+def run(module_options: dict[str, t.Any], wrapper: c.Sequence[str] = ()) -> dict[str, t.Any]:
     """The module's result, when it ran to its end."""
-    process = start(module_options)
+    process = start(module_options, wrapper)
     output, _nothing = process.communicate(timeout=120)
     result: dict[str, t.Any] = json.loads(output)
     assert not result.get("failed"), result["msg"]

@@ -12,7 +12,8 @@ import typing as t
 import pytest
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
-from tests.unit.packages.conftest import Host, converge, locked, look, site, told
+from ansible_collections.comfyops.fleet.plugins.module_utils.packages.store import entry_path
+from tests.unit.packages.conftest import PYTHON, Host, converge, locked, look, site, told
 
 if t.TYPE_CHECKING:
     from tests.support.locks import Document
@@ -85,7 +86,7 @@ def test_what_the_cache_has_of_named_indexes_and_urls_is_found(host: Host) -> No
     cpu = host.forge.index("cpu")
     torch = locked(cpu.wheel("torch", "2.9.0+cpu"))
     other = cpu.wheel("sageattention", "2.2.0+cu130")
-    packages = [torch, locked(other, index=None, url=other.url)]
+    packages = [torch, locked(other, index=None, url=other.url, source="wheel")]
     converge(host.context(packages))
     shutil.rmtree(host.root / "envs")
     host.forge.close()
@@ -110,13 +111,15 @@ def test_another_version_in_the_cache_is_not_enough(host: Host) -> None:
     assert "six 1.17 is not on this host" in str(planned.obstacles[0])
 
 
-def test_a_cache_that_only_seemed_to_have_it_ends_in_a_clear_error(host: Host) -> None:
-    """A look at the cache is a look: what uv can not use after all is named by the converge, and nothing changes."""
+def test_a_store_that_only_seemed_to_have_it_ends_in_a_clear_error(host: Host) -> None:
+    """A look at the store does not read it: what is damaged there is named by the converge, and nothing changes."""
     six = locked(host.index.wheel("six", "1.17.0"))
+    converge(host.context([six]))
+    shutil.rmtree(host.root / "envs")
     context = host.context([six], offline=True)
-    pretended = context.layout.cache / "uv" / "wheels-v9" / "pypi"
     for package in context.target.packages:
-        (pretended / package.name / f"{package.version}-py3-none-any").mkdir(parents=True)
+        next(entry_path(context.layout, package, PYTHON).rglob("*.dist-info/METADATA")).unlink()
+    assert look(context).obstacles == ()
     with pytest.raises(
         FleetError, match=r"is not on this host and comfy_offline is set\. Bring it in comfy_wheels_dir"
     ):
