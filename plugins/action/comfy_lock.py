@@ -21,6 +21,7 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import lock
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.git import Access
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.lock import Resolution, make_lock
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.models import ModelResolution
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.directory import versions_directory
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.finding import SpecInvalid, VersionUnknown
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.load import load
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.spec import Spec
@@ -35,6 +36,7 @@ ARGUMENTS: dict[str, t.Any] = {
     "stale": {"type": "str", "default": "renew", "choices": ["renew", "refuse"]},
     "upgrade": {"type": "list", "elements": "str", "default": []},
     "python": {"type": "str"},
+    "python_mirror": {"type": "str"},
     "git_mirrors": {"type": "dict", "default": {}},
     "python_indexes": {"type": "dict", "default": {}},
     "hf_endpoint": {"type": "str"},
@@ -43,8 +45,6 @@ ARGUMENTS: dict[str, t.Any] = {
     "credentials": {"type": "dict", "default": {}, "no_log": True},
     "allow_http": {"type": "bool"},
 }
-# The checkout's own specs: <collection>/versions beside plugins/.
-_SHIPPED = pathlib.Path(__file__).resolve().parents[2] / "versions"
 # The site's own host, the option that may name another, and the variable with the token for it.
 _TOKENS = (
     ("huggingface.co", "hf_endpoint", "HF_TOKEN"),
@@ -74,7 +74,7 @@ class ActionModule(ActionBase):
             return {**result, "failed": True, "msg": str(error), "failures": failures(error)}
 
     def _outcome(self, options: Result, task_vars: Result) -> Result:
-        directory = _versions_directory(options["versions_dir"])
+        directory = versions_directory(options["versions_dir"])
         spec = load(directory, options["version"])
         warnings = [str(finding) for finding in spec.warnings]
         if options["state"] == "validated":
@@ -135,6 +135,7 @@ class ActionModule(ActionBase):
             host_python=lambda: self._host_python(task_vars),
             upgrade=frozenset(options["upgrade"]),
             report=display.display,
+            python_mirror=options["python_mirror"],
         )
 
     def _host_python(self, task_vars: Result) -> str:
@@ -159,13 +160,6 @@ class ActionModule(ActionBase):
             if not target["version"] and not spec["python"]["version"]
         ]
         return sorted(loose)
-
-
-def _versions_directory(given: str | None) -> pathlib.Path:
-    if given:
-        return pathlib.Path(given)
-    here = pathlib.Path.cwd() / "versions"
-    return here if here.is_dir() else _SHIPPED
 
 
 def _refuse(path: pathlib.Path, before: Result | None, stale: list[str]) -> None:

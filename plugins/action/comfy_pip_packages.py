@@ -1,21 +1,33 @@
 # Copyright (c) 2026, the comfyops.fleet contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""comfy_pip_packages: see that the host has the control node's uv, then run the module of the same name there."""
+"""comfy_pip_packages: bring what only the control node has, then run the module of the same name on the host."""
 
 from __future__ import annotations
 
+import collections.abc as c
 import dataclasses
 import hashlib
 import os
 import pathlib
 import shlex
 import typing as t
+import urllib.parse
 
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, failures
+from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, failures, raise_all
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import Layout
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import Package, Target, read_lock
+from ansible_collections.comfyops.fleet.plugins.module_utils.packages.held import (
+    PUSHED_SOURCES,
+    named_by_content,
+    pushed,
+)
+from ansible_collections.comfyops.fleet.plugins.module_utils.packages.interpreter import managed_python
+from ansible_collections.comfyops.fleet.plugins.module_utils.packages.store import entry_path, list_of
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv import find_uv
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.directory import built_wheel, versions_directory
 
 if t.TYPE_CHECKING:
     Result = dict[str, t.Any]
@@ -40,8 +52,18 @@ class Program:
     machine: str
 
 
+@dataclasses.dataclass(frozen=True)
+class Pushed:
+    """A file that only the control node has. place: on the host; spared_by: what makes it needless when it is there."""
+
+    source: pathlib.Path
+    place: pathlib.Path
+    sha256: str
+    spared_by: pathlib.Path
+
+
 class ActionModule(ActionBase):
-    """Brings uv only when the module is going to make something, and only where it is not yet."""
+    """Brings uv, and what only the control node has, where it is not yet and the module is going to make something."""
 
     _supports_check_mode = True
     _supports_diff = True
@@ -51,11 +73,13 @@ class ActionModule(ActionBase):
         """Ansible's entry point. See the module's documentation for options and return values."""
         result: Result = super().run(tmp, task_vars)
         options = dict(self._task.args)
-        source = options.pop("uv_source", None)
+        source, versions = options.pop("uv_source", None), options.pop("versions_dir", None)
         makes = options.get("state", "present") == "present" and not self._task.check_mode
         try:
-            if makes and options.get("root") and not options.get("uv"):
-                options["uv"] = self._bring(read_program(source or find_uv()), str(options["root"]))
+            if makes and options.get("root"):
+                self._push(options, versions_directory(versions))
+                if not options.get("uv"):
+                    options["uv"] = self._bring(read_program(source or find_uv()), str(options["root"]))
         except FleetError as error:
             return {**result, "failed": True, "msg": str(error), "failures": failures(error)}
         wrap_async = bool(self._task.async_val) and not self._connection.has_native_async
@@ -68,6 +92,28 @@ class ActionModule(ActionBase):
     def _base(self) -> t.Any:
         """This object, for methods of ActionBase that are not annotated."""
         return self
+
+    def _push(self, options: Result, versions: pathlib.Path) -> None:
+        """Bring the files that are on the control node alone and not on the host yet."""
+        if not isinstance(options.get("lock"), dict):
+            return
+        files = pushed_files(options["lock"], options.get("target"), self._layout(options), versions)
+        if not files:
+            return
+        names = {path for each in files for path in (str(each.place), str(each.spared_by))}
+        tests = "; ".join(f"test -e {shlex.quote(name)} && echo {shlex.quote(name)}" for name in sorted(names))
+        there = set(str(self._low_level_execute_command(f"{tests}; true")["stdout"]).splitlines())
+        missing = [each for each in files if not {str(each.place), str(each.spared_by)} & there]
+        raise_all([_not_on_the_control_node(each) for each in missing if not each.source.is_file()])
+        for each in missing:
+            self._transfer(each.source, each.place, each.sha256, "0444")
+
+    def _layout(self, options: Result) -> Layout:
+        def path(name: str) -> pathlib.Path | None:
+            given = options.get(name)
+            return pathlib.Path(self._base._remote_expand_user(str(given))) if given else None
+
+        return Layout(root=path("root") or pathlib.Path("/"), cache_dir=path("cache_dir"))
 
     def _bring(self, program: Program, root: str) -> str | None:
         """The path of ``program`` on the host; None when there can be none, and the module will say why."""
@@ -85,26 +131,77 @@ class ActionModule(ActionBase):
                 where=str(program.path),
                 remedy=_REMEDY,
             )
-        return place if self._transfer(program, directory) else None
+        return place if self._transfer(program.path, pathlib.Path(place), program.sha256, "0755") else None
 
-    def _transfer(self, program: Program, directory: str) -> bool:
-        """Put the program into ``directory``; False when that can not be made."""
+    def _transfer(self, source: pathlib.Path, place: pathlib.Path, sha256: str, mode: str) -> bool:
+        """Put the file ``source`` at ``place`` of the host; False when its directory can not be made."""
         temporary = self._make_tmp_path()
         try:
-            uploaded = self._connection._shell.join_path(temporary, "uv")
-            self._transfer_file(str(program.path), uploaded)
+            uploaded = self._connection._shell.join_path(temporary, "file")
+            self._transfer_file(str(source), uploaded)
             self._base._fixup_perms2((temporary, uploaded))
-            done = self._low_level_execute_command(_install(uploaded, directory, program.sha256))
+            done = self._low_level_execute_command(_install(uploaded, place, sha256, mode))
         finally:
             self._base._remove_tmp_path(temporary)
         if done["rc"] not in (0, _NO_DIRECTORY):
             said = str(done["stderr"]).strip() or str(done["stdout"]).strip()
             raise FleetError(
-                f"uv did not arrive whole ({said or done['rc']})",
-                where=directory,
+                f"{source.name} did not arrive whole ({said or done['rc']})",
+                where=str(place.parent),
                 remedy="Look at the connection and at the room on the host, and run again",
             )
         return bool(done["rc"] == 0)
+
+
+def pushed_files(document: Result, target: str | None, layout: Layout, versions: pathlib.Path) -> list[Pushed]:
+    """What hosts can have from the control node alone: wheels that it built, local wheels, a Python beside it.
+
+    target: the one that the host is; None: where several are possible, the files of all of them. Raises FleetError.
+    """
+    targets = read_lock(document).targets
+    chosen = [targets[target]] if target is not None and target in targets else list(targets.values())
+    found = [each for one in chosen for each in (*_wheels(one, layout, versions), *_interpreter(one, layout))]
+    return list({each.place: each for each in found}.values())
+
+
+def _wheels(target: Target, layout: Layout, versions: pathlib.Path) -> c.Iterator[Pushed]:
+    for package in target.packages:
+        if package.source in PUSHED_SOURCES:
+            yield Pushed(
+                _on_the_control_node(package, versions),
+                named_by_content(pushed(layout), package.sha256, package.file),
+                str(package.sha256),
+                list_of(entry_path(layout, package, target.python)),
+            )
+
+
+def _interpreter(target: Target, layout: Layout) -> c.Iterator[Pushed]:
+    interpreter = target.interpreter
+    if interpreter is not None and interpreter.url.startswith("file:"):
+        yield Pushed(
+            _path_of(interpreter.url),
+            named_by_content(pushed(layout), interpreter.sha256, interpreter.file),
+            interpreter.sha256,
+            managed_python(layout, interpreter),
+        )
+
+
+def _on_the_control_node(package: Package, versions: pathlib.Path) -> pathlib.Path:
+    if package.url and package.url.startswith("file:"):
+        return _path_of(package.url)
+    return built_wheel(versions, str(package.sha256), str(package.file))
+
+
+def _path_of(url: str) -> pathlib.Path:
+    return pathlib.Path(urllib.parse.unquote(urllib.parse.urlsplit(url).path))
+
+
+def _not_on_the_control_node(file: Pushed) -> FleetError:
+    return FleetError(
+        "is not on the control node, and hosts have it from nowhere else",
+        where=str(file.source),
+        remedy="Put it there again; what was built is built again by lock.yml",
+    )
 
 
 def read_program(path: str) -> Program:
@@ -120,14 +217,14 @@ def read_program(path: str) -> Program:
     return Program(place, len(content), hashlib.sha256(content).hexdigest(), machine)
 
 
-def _install(uploaded: str, directory: str, sha256: str) -> str:
+def _install(uploaded: str, place: pathlib.Path, sha256: str, mode: str) -> str:
     """A shell command: copy beside, check, rename. It ends with _NO_DIRECTORY when the directory can not be made."""
-    inside = shlex.quote(directory)
+    inside, name, beside = shlex.quote(str(place.parent)), shlex.quote(place.name), ".arriving.$$"
     steps = (
-        f"cp {shlex.quote(uploaded)} .uv.$$",
-        f'echo "{sha256}  .uv.$$" | sha256sum -c - > /dev/null',
-        "chmod 0755 .uv.$$",
-        "mv -f .uv.$$ uv",
+        f"cp {shlex.quote(uploaded)} {beside}",
+        f'echo "{sha256}  {beside}" | sha256sum -c - > /dev/null',
+        f"chmod {mode} {beside}",
+        f"mv -f {beside} {name}",
     )
-    made = f"mkdir -p {inside} && cd {inside} || exit {_NO_DIRECTORY}"
-    return f"{made}; {' && '.join(steps)} || {{ rm -f .uv.$$; exit 1; }}"
+    made = f"umask 022; mkdir -p {inside} && cd {inside} || exit {_NO_DIRECTORY}"
+    return f"{made}; {' && '.join(steps)} || {{ rm -f {beside}; exit 1; }}"

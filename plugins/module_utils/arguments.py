@@ -37,16 +37,20 @@ PYTHON: dict[str, t.Any] = {
     "python": {"type": "str"},
     "python_indexes": {"type": "dict", "default": {}},
     "wheels_dir": {"type": "path"},
+    "wheels_coming": {"type": "list", "elements": "str", "default": []},
 }
 UV: dict[str, t.Any] = {"uv": {"type": "path"}}
+MIRRORS: dict[str, t.Any] = {
+    "model_mirrors": {"type": "list", "elements": "str", "default": []},
+    # Not given: what the spec's policy says.
+    "allow_http": {"type": "bool"},
+}
 MODELS: dict[str, t.Any] = {
     **SKIP_MODELS,
     **CREDENTIALS,
-    "model_mirrors": {"type": "list", "elements": "str", "default": []},
+    **MIRRORS,
     "hf_endpoint": {"type": "str"},
     "civitai_endpoint": {"type": "str"},
-    # Not given: what the spec's policy says.
-    "allow_http": {"type": "bool"},
 }
 
 
@@ -88,6 +92,7 @@ def _settings(params: dict[str, t.Any], spec: c.Mapping[str, t.Any]) -> Settings
         python=params.get("python"),
         python_indexes=params.get("python_indexes") or {},
         wheels_dir=_path(params.get("wheels_dir")),
+        wheels_coming=frozenset(params.get("wheels_coming") or ()),
         uv=_path(params.get("uv")),
         model_mirrors=tuple(params.get("model_mirrors") or ()),
         hf_endpoint=params.get("hf_endpoint"),

@@ -63,6 +63,12 @@ options:
     description:
       - Directory on the host with wheels; what it has is no obstacle offline.
     type: path
+  wheels_coming:
+    description:
+      - Names of wheels that will be in O(wheels_dir) when they are needed.
+    type: list
+    elements: str
+    default: []
 requirements:
   - git 2.30 or newer on the host
 seealso:

@@ -72,6 +72,12 @@ options:
     description:
       - The Python of the targets when the spec does not say, as V(3.12), V(python3.12) or a path.
     type: str
+  python_mirror:
+    description:
+      - Directory or URL with archives of Python (those of uv's managed Pythons), for hosts that have none of the
+        target's version. The newest that fits is written into the lock, by its hash; hosts get it when they need it.
+      - In a lock that there is, it is entered or moved with V(python) in O(upgrade).
+    type: str
   git_mirrors:
     description:
       - Where repositories are reached from here, as a mapping of URL prefixes; the longest that fits is used.

@@ -17,9 +17,13 @@ description:
   - An environment that serves is never edited. When something is missing, extra, of another version, damaged or of
     another Python, a new environment is made beside, read back and renamed into place; then the build's C(.venv) leads
     there.
-  - Nothing is resolved on the host. Every file has to have the sha256 of the lock, comes as a wheel, and comes from the
-    index that the lock names for it.
-  - Every installed file is compared with what its package recorded. What was damaged in uv's cache is fetched again.
+  - Nothing is resolved on the host. Every file has to have the sha256 of the lock and is exactly the locked one. It is
+    taken from O(wheels_dir), from the first of O(model_mirrors) that has it, or from the index or URL of the lock.
+    What only the control node has (wheels that were built, local ones) comes from there.
+  - Wheels are unpacked once, with bytecode, into C(cache/wheels). Environments share those files, which nobody may
+    write to, by clones, hard links or copies, whichever the file systems can do.
+  - Every installed file is compared with what its package recorded. What was damaged in the store is fetched again.
+  - The modules that the spec names in C(verify.imports) are imported before a new environment serves.
   - Bytecode is never drift. Files that somebody edited or added are kept in C(state/aside) when they are replaced.
   - uv comes from the control node, over the connection, once for each of its versions; the host needs none.
 extends_documentation_fragment:
@@ -50,7 +54,8 @@ options:
       present: Make the environment and the build's link to it.
       verified: >-
         Change nothing; fail, listing all, when the environment does not meet a requirement of ComfyUI, of a node, of
-        the spec or of an installed package. In check mode, an environment that is not there yet is no failure.
+        the spec or of an installed package, or when a module of C(verify.imports) can not be imported. In check mode,
+        an environment that is not there yet is no failure.
   python:
     description:
       - Interpreter on the host, a path or a name, to be used if it has the version that the target wants.
@@ -66,6 +71,33 @@ options:
     description:
       - Directory on the host with wheels. What it has is taken from there, before any index is asked.
     type: path
+  wheels_coming:
+    description:
+      - Names of wheels that will be in O(wheels_dir) when they are needed. For check mode, where they are not brought.
+    type: list
+    elements: str
+    default: []
+  model_mirrors:
+    description:
+      - Content-addressed mirrors, asked for C(<mirror>/sha256/ab/ab12...) before indexes and URLs.
+    type: list
+    elements: str
+    default: []
+  allow_http:
+    description:
+      - Whether mirrors may be asked over plain HTTP; otherwise only those on this host may. By default, what the spec's
+        policy says.
+    type: bool
+  versions_dir:
+    description:
+      - The directory of specs and locks on the control node, with the wheels that were built for them in C(wheels).
+        Defaults to C(versions) in the working directory, or else the one of the collection's checkout.
+    type: path
+  imports:
+    description:
+      - Whether O(state=verified) imports the modules of the spec's C(verify.imports).
+    type: bool
+    default: true
   credentials:
     description:
       - Host name to token, or to C(user:password), for indexes that want one. Never shown, logged, put on a command
@@ -149,6 +181,29 @@ notes:
   type: list
   elements: str
   sample: []
+installed:
+  description: What the environment holds. Of what the lock does not name, C(source) and C(origin) are null.
+  returned: O(state=verified)
+  type: list
+  elements: dict
+  sample:
+    - name: torch
+      version: 2.9.0+cpu
+      source: index
+      origin: https://download.pytorch.org/whl/cpu
+      files: 12345
+      bytes: 678901234
+imports:
+  description:
+    - The modules of the spec's C(verify.imports), the package that brings each, and the last line of what Python said
+      against it; null where it can be imported.
+  returned: O(state=verified)
+  type: list
+  elements: dict
+  sample:
+    - module: cv2
+      package: opencv-python
+      error: "ImportError: libGL.so.1: cannot open shared object file: No such file or directory"
 environment:
   description: The environment's directory.
   returned: success
@@ -176,12 +231,17 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.comfyops.fleet.plugins.module_utils import arguments
 from ansible_collections.comfyops.fleet.plugins.module_utils.converge import converge
-from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, fail
+from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, fail, raise_all
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.context import Context
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.apply import apply
+from ansible_collections.comfyops.fleet.plugins.module_utils.packages.imports import import_faults, import_modules
+from ansible_collections.comfyops.fleet.plugins.module_utils.packages.installed import installed_packages
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.observe import observe
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.plan import plan
-from ansible_collections.comfyops.fleet.plugins.module_utils.packages.requirements import verify
+from ansible_collections.comfyops.fleet.plugins.module_utils.packages.requirements import (
+    unmet_requirements,
+    verify,
+)
 
 OPTIONS: dict[str, t.Any] = {
     **arguments.LOCK,
@@ -190,7 +250,10 @@ OPTIONS: dict[str, t.Any] = {
     **arguments.PYTHON,
     **arguments.UV,
     **arguments.CREDENTIALS,
+    **arguments.MIRRORS,
     "uv_source": {"type": "path"},
+    "versions_dir": {"type": "path"},
+    "imports": {"type": "bool", "default": True},
     "state": {"type": "str", "default": "present", "choices": ["present", "verified"]},
 }
 
@@ -215,13 +278,20 @@ def main() -> None:
 
 
 def _verify(module: AnsibleModule, context: Context, places: dict[str, str]) -> t.NoReturn:
-    foretold = module.check_mode and not context.environment.exists()
+    found: dict[str, t.Any] = {"installed": [], "imports": []}
+    if module.check_mode and not context.environment.exists():
+        module.exit_json(changed=False, **found, **places)
     try:
-        if not foretold:
+        if not context.environment.is_dir():
             verify(context)
+        faults = unmet_requirements(context)
+        found["installed"] = installed_packages(context)
+        imported = import_modules(context, context.environment) if module.params["imports"] else []
+        found["imports"] = [each._asdict() for each in imported]
+        raise_all([*faults, *import_faults(imported)])
     except FleetError as error:
-        fail(module, error, **places)
-    module.exit_json(changed=False, **places)
+        fail(module, error, **found, **places)
+    module.exit_json(changed=False, **found, **places)
 
 
 if __name__ == "__main__":

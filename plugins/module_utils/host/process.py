@@ -54,10 +54,12 @@ def run(
     timeout: float = 3600,
     stdin: bytes | None = None,
     check: bool = True,
+    user: int | None = None,
 ) -> Completed:
     """Run ``argv`` and wait for it.
 
-    environment: added to a copy of this process's; None takes a variable out. timeout: seconds.
+    environment: added to a copy of this process's; None takes a variable out. timeout: seconds. user: the number of the
+    user and group that it is to run as, without further groups; only root may say one.
     Raises ProcessFailed when ``check`` and the exit status is not 0, FleetError when the program is not there or ran
     out of time.
     """
@@ -70,6 +72,9 @@ def run(
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
+            user=user,
+            group=user,
+            extra_groups=None if user is None else [],
         )
     except FileNotFoundError as error:
         raise FleetError(

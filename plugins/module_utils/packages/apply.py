@@ -29,6 +29,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.packages.environmen
     remember_links,
 )
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.interpreter import find_interpreter
+from ansible_collections.comfyops.fleet.plugins.module_utils.packages.managed_python import install_python
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.observe import (
     observe_environment,
     unfinished_environments,
@@ -55,6 +56,8 @@ def apply(context: Context, plan: Plan) -> None:
 
 def _make(context: Context) -> None:
     interpreter = find_interpreter(context)
+    if interpreter is None and context.target.interpreter is not None:
+        interpreter = install_python(context, context.target.interpreter)
     if interpreter is None:
         raise FleetError(f"Python {context.target.python} is not on this host any more")
     new = make_environment(context, interpreter)

@@ -52,7 +52,7 @@ def compile_bytecode(environment: pathlib.Path, site: pathlib.Path) -> None:
 def _compile(environment: pathlib.Path, sources: list[str]) -> Completed:
     # No -I: it would ignore the seed. -S and -B: no path file of a package is run, nothing else is written.
     options = ("-s", "-S", "-B", "-m", "compileall", "-qq", "-f", "--invalidation-mode", "checked-hash")
-    python = str(environment / "bin" / "python")
+    python = str(environment / "bin" / "python3")
     settings = {name: None for name in os.environ if name.startswith("PYTHON")}
     return run(
         [python, *options, "-s", str(environment), "-i", "-"],

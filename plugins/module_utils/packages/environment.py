@@ -10,7 +10,7 @@ import os
 import pathlib
 import tempfile
 
-from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, raise_all
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.atomic import flush_file_system, remove_tree
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.context import Context
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.compare import (
@@ -20,6 +20,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.packages.compare im
 )
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.distributions import environment_site
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.held import fetched, installed_of
+from ansible_collections.comfyops.fleet.plugins.module_utils.packages.imports import import_faults, import_modules
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.indexes import netrc
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.look import expectations, inspect
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.placing import COPY, Placed, link_mode, place
@@ -62,6 +63,7 @@ def make_environment(context: Context, interpreter: pathlib.Path) -> pathlib.Pat
             mode = link_mode(store_of(layout), layout.envs)
             _furnish(environment, entries, mode)
             _prove(context, environment, deep=mode == COPY)
+            raise_all(import_faults(import_modules(context, environment)))
             flush_file_system(environment)
         except BaseException:
             remove_tree(environment)

@@ -23,6 +23,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.packages.compare im
 )
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.held import installed_of
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.indexes import missing_indexes
+from ansible_collections.comfyops.fleet.plugins.module_utils.packages.interpreter import UNPACKED_PYTHON, is_obtainable
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.observe import Means, State
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.store import store_of
 
@@ -88,21 +89,27 @@ def _needs(context: Context, means: Means) -> tuple[Need, ...]:
     sizes = {package.name: package.size or 0 for package in context.target.packages}
     new = sum(size for name, size in sizes.items() if name not in means.stored)
     own = _DIRECTORIES if means.links else _UNPACKED
+    python = context.target.interpreter if means.interpreter is None else None
     return (
+        *([Need(context.layout.agent, round(UNPACKED_PYTHON * (python.size or 0)))] if python else []),
         Need(context.layout.envs, round(own * sum(sizes.values()))),
         Need(store_of(context.layout), round((_UNPACKED + _FETCHED) * new)),
     )
 
 
 def _no_interpreter(context: Context, means: Means) -> list[FleetError]:
-    if means.interpreter is not None:
+    managed = context.target.interpreter
+    if means.interpreter is not None or (managed is not None and is_obtainable(context, managed)):
         return []
     there = ", ".join(means.interpreters) or "none"
+    ways = "set comfy_python to where it is, lock again with comfy_python_mirror to let hosts get it,"
+    if managed is not None:
+        ways = "run once without comfy_offline to get it, set comfy_python to where it is,"
     return [
         FleetError(
             f"Python {context.target.python} is not on this host (there is: {there})",
             where=f"target {context.target.name}",
-            remedy="Install it, set comfy_python to where it is, or change python.version in the spec and lock again",
+            remedy=f"Install it, {ways} or change python.version in the spec and lock again",
         )
     ]
 

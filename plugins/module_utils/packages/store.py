@@ -78,13 +78,13 @@ def entry_path(layout: Layout, package: Package, python: str) -> pathlib.Path:
 
 def is_there(directory: pathlib.Path) -> bool:
     """Whether there is an entry; its content is not looked at."""
-    return _list_of(directory).is_file() and directory.is_dir()
+    return list_of(directory).is_file() and directory.is_dir()
 
 
 def read_entry(directory: pathlib.Path) -> Entry | None:
     """The entry; None when it is not there, or not whole."""
     try:
-        content = json.loads(_list_of(directory).read_text("utf-8"))
+        content = json.loads(list_of(directory).read_text("utf-8"))
         if content["format"] != FORMAT or not directory.is_dir():
             return None
         files = {
@@ -103,12 +103,12 @@ def write_list(entry: Entry) -> None:
     with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
         json.dump(content, stream, separators=(",", ":"))
     os.chmod(name, 0o644)
-    os.replace(name, _list_of(entry.directory))
+    os.replace(name, list_of(entry.directory))
 
 
 def discard(directory: pathlib.Path) -> None:
     """Take an entry out of the store."""
-    _list_of(directory).unlink(missing_ok=True)
+    list_of(directory).unlink(missing_ok=True)
     remove_tree(directory)
 
 
@@ -161,7 +161,8 @@ def make_read_only(directory: pathlib.Path, files: c.Mapping[str, StoredFile]) -
             os.chmod(parent, 0o755)
 
 
-def _list_of(directory: pathlib.Path) -> pathlib.Path:
+def list_of(directory: pathlib.Path) -> pathlib.Path:
+    """The file that makes a directory of the store an entry, beside it."""
     return directory.with_name(f"{directory.name}.json")
 
 

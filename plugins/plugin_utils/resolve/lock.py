@@ -13,8 +13,9 @@ import tempfile
 import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, raise_all
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.http import Access as HttpAccess
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import LOCK_VERSION
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import packages
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import interpreters, packages
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.checkouts import (
     CORE,
     Kept,
@@ -35,6 +36,7 @@ class Resolution:
     """How things are reached from the control node, and what the spec does not say.
 
     host_python: asks the first host for its Python, only when nobody else says. upgrade: names that may move.
+    python_mirror: where Pythons are for hosts that have none of the target's version.
     """
 
     git: Access
@@ -45,6 +47,7 @@ class Resolution:
     host_python: c.Callable[[], str]
     upgrade: frozenset[str]
     report: c.Callable[[str], None]
+    python_mirror: str | None = None
 
 
 def make_lock(spec: Document, previous: Document | None, resolution: Resolution) -> Document:
@@ -112,7 +115,9 @@ def _targets(
     faults = []
     for name, target in spec["python"]["targets"].items():
         try:
-            found[name] = _target(name, target, spec, previous, resolution, demands)
+            entry = _target(name, target, spec, previous, resolution, demands)
+            before = (previous or {}).get("targets", {}).get(name)
+            found[name] = {**entry, "interpreter": _interpreter(entry, before, resolution)}
         except FleetError as error:
             faults.append(error)
     raise_all(faults)
@@ -147,6 +152,15 @@ def _target(
             cache=resolution.cache / "uv",
             report=resolution.report,
         )
+
+
+def _interpreter(target: Document, before: Document | None, resolution: Resolution) -> Document | None:
+    """The Python that hosts without one may get."""
+    kept = before["interpreter"] if before else None
+    access = HttpAccess(resolution.models.credentials, resolution.models.allow_http)
+    return interpreters.locked_interpreter(
+        resolution.python_mirror, target["python"], target["platform"], kept, resolution.upgrade, access
+    )
 
 
 def _python(target: Document, spec: Document, before: Document | None, resolution: Resolution) -> str:
@@ -206,7 +220,7 @@ def _requirements(spec: Document, wanted: c.Sequence[Wanted], checkouts: c.Mappi
 
 def _refuse_unknown_names(spec: Document, previous: Document | None, upgrade: frozenset[str]) -> None:
     """A name that nothing has would silently upgrade nothing."""
-    known = {EVERYTHING, CORE, "ComfyUI"}
+    known = {EVERYTHING, CORE, "ComfyUI", interpreters.UPGRADE}
     for each in wanted_of(spec):
         known |= {each.name, each.owner.removeprefix("node:")}
     known |= {model["name"] for model in spec["models"]}

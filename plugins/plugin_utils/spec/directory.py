@@ -1,0 +1,26 @@
+# Copyright (c) 2026, the comfyops.fleet contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where a control node's specs and locks are, and beside them the wheels that were built for locks."""
+
+from __future__ import annotations
+
+import pathlib
+
+from ansible_collections.comfyops.fleet.plugins.module_utils.packages.held import named_by_content
+
+# The checkout's own specs: <collection>/versions beside plugins/.
+_SHIPPED = pathlib.Path(__file__).resolve().parents[3] / "versions"
+
+
+def versions_directory(given: str | None) -> pathlib.Path:
+    """The directory that is given, else ``versions`` of the working directory, else the checkout's own."""
+    if given:
+        return pathlib.Path(given)
+    here = pathlib.Path.cwd() / "versions"
+    return here if here.is_dir() else _SHIPPED
+
+
+def built_wheel(directory: pathlib.Path, sha256: str, file: str) -> pathlib.Path:
+    """The place of a wheel that was built for a lock of the directory of versions."""
+    return named_by_content(directory / "wheels", sha256, file)
