@@ -4,8 +4,8 @@
 """A place for code of strangers: namespaces of its own (user, mount, network, process, IPC, host name).
 
 It sees the system's programs and libraries read-only, one directory of ours at ``/build`` that it may write, and
-nothing else: no home, no network, no other process, no variable of the caller. Made with ``unshare``, ``mount``, ``pivot_root``
-and ``setpriv`` of util-linux; the order of steps is that of bubblewrap.
+nothing else: no home, no network, no other process, no variable of the caller. Made with ``unshare``, ``mount``,
+``pivot_root`` and ``setpriv`` of util-linux; the order of steps is that of bubblewrap.
 """
 
 from __future__ import annotations
