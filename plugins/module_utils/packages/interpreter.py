@@ -20,6 +20,7 @@ _NAME = re.compile(r"python3\.\d+t?")
 # Bytes to those of a managed Python's archive, unpacked and compiled.
 UNPACKED_PYTHON = 6.0
 _DIGITS = 12
+_ASK_PREFIX = "import encodings, os, sys; print(sys.prefix)"
 _ASK = "import os, sys; print(os.path.realpath(sys.executable))"
 
 
@@ -58,8 +59,10 @@ def installed_python(layout: Layout, interpreter: Interpreter | None) -> pathlib
     program = program_of(managed_python(layout, interpreter), interpreter)
     if not os.access(program, os.X_OK):
         return None
-    # Somebody may have removed half of it.
-    return program if run([str(program), "-I", "-c", _ASK], timeout=60, check=False).returncode == 0 else None
+    # Somebody may have removed half of it; it would then take the rest from wherever it was made, if that is there.
+    answer = run([str(program), "-I", "-c", _ASK_PREFIX], timeout=60, check=False)
+    prefix = os.path.realpath(answer.text.strip())
+    return program if prefix == os.path.realpath(managed_python(layout, interpreter)) else None
 
 
 def is_obtainable(context: Context, interpreter: Interpreter) -> bool:

@@ -17,10 +17,13 @@ import posixpath
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.atomic import write_text
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import Layout
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.origin import ORIGIN_FILE
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.distributions import BYTECODE, is_metadata
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.record import Records
 
-FORMAT = 1
+FORMAT = 2
+# What says which distribution is there, of which files, and from where.
+_TELLING = ("METADATA", "RECORD", ORIGIN_FILE)
 # Changes with the content of site-packages' entries, of RECORDs and of all directories: inode, size, time in ns.
 Fingerprint = tuple[int, int, int]
 Fingerprints = c.Mapping[str, Fingerprint]
@@ -34,7 +37,7 @@ def receipt_path(layout: Layout, environment: str) -> pathlib.Path:
 def take_fingerprints(site: pathlib.Path, records: Records) -> dict[str, Fingerprint]:
     """The fingerprints of ``site``'s entries and of all directories that distributions own, by path below ``site``."""
     paths = {entry for entry in os.listdir(site) if entry != BYTECODE}
-    paths |= {f"{entry}/{name}" for entry in paths if is_metadata(entry) for name in ("METADATA", "RECORD")}
+    paths |= {f"{entry}/{name}" for entry in paths if is_metadata(entry) for name in _TELLING}
     for files in records.values():
         paths |= {posixpath.dirname(file.path) for file in files}
     found = _fingerprints(site, sorted(filter(None, paths)))

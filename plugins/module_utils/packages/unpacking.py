@@ -36,6 +36,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.packages.distributi
     environment_site,
 )
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.fetch import fetch_from_mirrors
+from ansible_collections.comfyops.fleet.plugins.module_utils.packages.held import PUSHED_SOURCES, local_file
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.record import (
     RecordedFile,
     damaged_files,
@@ -70,6 +71,7 @@ def unpack(context: Context, uv: Uv, interpreter: pathlib.Path, packages: c.Sequ
     the others are in the store then.
     """
     _remove_scratch(context.layout)
+    raise_all([fault for package in packages for fault in _not_pushed(context, package)])
     fetch_from_mirrors(context, packages)
     faults, damaged = _unpack_together(context, uv, interpreter, packages)
     left: dict[str, c.Sequence[str]] = {}
@@ -82,6 +84,18 @@ def unpack(context: Context, uv: Uv, interpreter: pathlib.Path, packages: c.Sequ
     if left:
         faults.append(_faulty_wheels(left, uv.log))
     raise_all(faults)
+
+
+def _not_pushed(context: Context, package: Package) -> list[FleetError]:
+    if package.source not in PUSHED_SOURCES or local_file(context, package) is not None:
+        return []
+    return [
+        FleetError(
+            "is on the control node alone and did not come from there",
+            where=str(package.file),
+            remedy="Run again: comfyops.fleet.comfy_pip_packages brings it, what was here was damaged or removed",
+        )
+    ]
 
 
 def _unpack_together(

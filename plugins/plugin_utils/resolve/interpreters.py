@@ -127,15 +127,7 @@ def _at_url(mirror: str, python: str, access: Access) -> list[_Archive]:
 def _known_to_uv(python: str) -> list[str]:
     """The addresses of all archives of a version that uv could get; it asks no network for them."""
     minor = ".".join(python.split(".")[:2])
-    arguments = (
-        "python",
-        "list",
-        "--no-config",
-        "--all-versions",
-        "--all-platforms",
-        "--all-arches",
-        "--only-downloads",
-    )
+    arguments = ("python", "list", "--no-config", "--all-versions", "--all-platforms", "--all-arches")
     with tempfile.TemporaryDirectory(prefix="comfy-python.") as directory:
         done = subprocess.run(
             [find_uv(), *arguments, "--only-downloads", "--output-format", "json", minor],

@@ -70,12 +70,12 @@ def start(module_options: dict[str, t.Any], wrapper: c.Sequence[str] = ()) -> su
     return process
 
 
-def run(module_options: dict[str, t.Any], wrapper: c.Sequence[str] = ()) -> dict[str, t.Any]:
-    """The module's result, when it ran to its end."""
+def run(module_options: dict[str, t.Any], wrapper: c.Sequence[str] = (), *, failing: bool = False) -> dict[str, t.Any]:
+    """The module's result, when it ran to its end. failing: and that is a failure."""
     process = start(module_options, wrapper)
     output, _nothing = process.communicate(timeout=120)
     result: dict[str, t.Any] = json.loads(output)
-    assert not result.get("failed"), result["msg"]
+    assert bool(result.get("failed")) == failing, result.get("msg")
     return result
 
 
