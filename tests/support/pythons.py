@@ -32,7 +32,7 @@ def archive() -> bytes:
     library = pathlib.Path(sysconfig.get_path("stdlib"))
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w:gz", compresslevel=1) as archived:
-        archived.add(os.path.realpath(sys.executable), f"python/bin/python{MINOR}")
+        _add(archived, f"python/bin/python{MINOR}", _relocatable(pathlib.Path(os.path.realpath(sys.executable))))
         for name in ("python", "python3"):
             link = tarfile.TarInfo(f"python/bin/{name}")
             link.type, link.linkname = tarfile.SYMTYPE, f"python{MINOR}"
@@ -41,6 +41,19 @@ def archive() -> bytes:
             archived.add(shared, f"python/lib/{shared.name}", recursive=False)
         archived.add(library, f"python/lib/{library.name}", filter=_needed)
     return content.getvalue()
+
+
+def _add(archived: tarfile.TarFile, name: str, body: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size, member.mode = len(body), 0o755
+    archived.addfile(member, io.BytesIO(body))
+
+
+def _relocatable(program: pathlib.Path) -> bytes:
+    """The program's bytes, with the place of its shared library (in DT_RUNPATH) relative to itself."""
+    body = program.read_bytes()
+    fixed, moved = f"{sysconfig.get_config_var('LIBDIR')}\0".encode(), b"$ORIGIN/../lib"
+    return body.replace(fixed, moved.ljust(len(fixed), b"\0")) if len(fixed) > len(moved) else body
 
 
 def _needed(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
