@@ -101,7 +101,7 @@ def write_list(entry: Entry) -> None:
     content = {"format": FORMAT, "files": entry.files}
     descriptor, name = tempfile.mkstemp(dir=entry.directory.parent, prefix=".list-")
     with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-        json.dump(content, stream, separators=(",", ":"))
+        stream.write(json.dumps(content, separators=(",", ":")))
     os.chmod(name, 0o644)
     os.replace(name, list_of(entry.directory))
 
@@ -115,6 +115,8 @@ def discard(directory: pathlib.Path) -> None:
 def damaged(entry: Entry) -> list[str]:
     """The files of the entry that are missing, or whose bytes are not the right ones any more."""
     suspects = [path for path, file in entry.files.items() if file.seen is None or file.seen != _look(entry, path)]
+    if not suspects:
+        return []
     pieces = [suspects[start : start + _PIECE] for start in range(0, len(suspects), _PIECE)]
 
     def wrong(piece: list[str]) -> list[str]:
