@@ -18,6 +18,9 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.errors import Fleet
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.digest import build_name
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import canonical, read_lock
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import lock_file
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds import Site
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_places import ControlNode
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_store import Store
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.git import Access
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.lock import Resolution, make_lock
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.models import ModelResolution
@@ -120,8 +123,9 @@ class ActionModule(ActionBase):
     def _resolution(self, options: Result, task_vars: Result, policy: Result) -> Resolution:
         credentials = {**_environment_tokens(options), **options["credentials"]}
         cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "comfyops-fleet"
+        access = Access(cache / "git", options["git_mirrors"], credentials)
         return Resolution(
-            git=Access(cache / "git", options["git_mirrors"], credentials),
+            git=access,
             models=ModelResolution(
                 hf_endpoint=options["hf_endpoint"],
                 civitai_endpoint=options["civitai_endpoint"],
@@ -135,8 +139,14 @@ class ActionModule(ActionBase):
             host_python=lambda: self._host_python(task_vars),
             upgrade=frozenset(options["upgrade"]),
             report=display.display,
+            builds=Site(access, self._store(options, cache), (ControlNode(),), cache),
             python_mirror=options["python_mirror"],
         )
+
+    def _store(self, options: Result, cache: pathlib.Path) -> Store:
+        """Where built wheels are kept: beside the locks; in check mode, what is built is no part of them yet."""
+        kept = versions_directory(options["versions_dir"]) / "wheels"
+        return Store(cache / "built", (kept,)) if self._task.check_mode else Store(kept)
 
     def _host_python(self, task_vars: Result) -> str:
         answered = self._low_level_execute_command(_ASK_PYTHON)

@@ -66,16 +66,20 @@ class Line:
 
 
 def demand_of_spec(packages: c.Sequence[c.Mapping[str, t.Any]]) -> Demand:
-    """The lines of a spec's normalized ``python_packages``; repositories have pip's form ``name @ git+url@commit``."""
+    """The lines of a spec's normalized ``python_packages``; what is built is asked for by its name."""
     return Demand(SPEC, None, tuple(_line(entry) for entry in packages))
+
+
+def is_built(entry: c.Mapping[str, t.Any]) -> bool:
+    """Whether an entry of a spec's normalized ``python_packages`` has to be built: a repository, a source archive."""
+    return "git" in entry or ("url" in entry and not urllib.parse.urlsplit(entry["url"]).path.lower().endswith(".whl"))
 
 
 def _line(entry: c.Mapping[str, t.Any]) -> str:
     if "requirement" in entry:
         return str(entry["requirement"])
-    if "git" in entry:
-        folder = f"#subdirectory={entry['subdirectory']}" if entry.get("subdirectory") else ""
-        return f"{entry['name']} @ git+{entry['git']}@{entry['commit']}{folder}"
+    if is_built(entry):
+        return str(entry["name"])
     return f"{entry['name']} @ {entry['url']}#sha256={entry['sha256']}"
 
 

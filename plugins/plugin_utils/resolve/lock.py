@@ -15,7 +15,7 @@ import typing as t
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, raise_all
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.http import Access as HttpAccess
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import LOCK_VERSION
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import interpreters, packages
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import builds, interpreters, packages
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.checkouts import (
     CORE,
     Kept,
@@ -36,7 +36,8 @@ class Resolution:
     """How things are reached from the control node, and what the spec does not say.
 
     host_python: asks the first host for its Python, only when nobody else says. upgrade: names that may move.
-    python_mirror: where Pythons are for hosts that have none of the target's version.
+    builds: where what has no wheel is built and kept. python_mirror: where Pythons are for hosts that have none of the
+    target's version.
     """
 
     git: Access
@@ -47,6 +48,7 @@ class Resolution:
     host_python: c.Callable[[], str]
     upgrade: frozenset[str]
     report: c.Callable[[str], None]
+    builds: builds.Site
     python_mirror: str | None = None
 
 
@@ -150,6 +152,7 @@ def _target(
             upgrade=resolution.upgrade,
             work=pathlib.Path(work),
             cache=resolution.cache / "uv",
+            site=resolution.builds,
             report=resolution.report,
         )
 

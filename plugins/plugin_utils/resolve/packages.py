@@ -15,7 +15,8 @@ import tempfile
 import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, raise_all
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import wheels
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import builds, wheels
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_store import BuiltWheel
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import (
     Demand,
     Line,
@@ -47,7 +48,7 @@ WHEEL: t.Final = "wheel"
 # What an entry has that is neither built nor in place of another.
 _PLAIN: t.Final[Section] = {"built_from": None, "provider": None, "requires": [], "license": None}
 _OVERRIDES: t.Final = "python.overrides"
-_NOT_YET: t.Final = ("build", "providers", "provided")
+_NOT_YET: t.Final = ("providers", "provided")
 
 
 def resolve_target(
@@ -63,24 +64,29 @@ def resolve_target(
     upgrade: c.Collection[str],
     work: pathlib.Path,
     cache: pathlib.Path,
+    site: builds.Site,
     report: c.Callable[[str], None],
 ) -> Document:
     """The lock's entry of the target ``name``, the same for the same input and the same state of the indexes.
 
     target, python_section and packages: of the normalized spec. demands: of core and nodes. index_urls: where indexes
     are reached from here, by name. kept: the packages of an earlier lock, which stay where they still fit, but for the
-    canonical names in ``upgrade`` (or ``all``). work: a directory for scratch files. cache: uv's. report: told what a
-    user should know.
+    canonical names in ``upgrade`` (or ``all``). work: a directory for scratch files. cache: uv's. site: where what
+    has no wheel is built. report: told what a user should know.
 
     Raises FleetError, or Failures with all faults of the input.
     """
     environment = target_environment(name, target["platform"], python)
     question, indexes = _question(environment, demands, python_section, packages, index_urls, kept or (), upgrade)
+    wanted = builds.wanted_of(packages, python_section["build"])
+    built = builds.build_wheels(wanted, _builds_question(question, kept or ()), site, work=work, report=report)
+    question = dataclasses.replace(question, local={name: wheel.path.as_uri() for name, wheel in built.items()})
     with tempfile.TemporaryDirectory(prefix="resolve.", dir=work) as directory:
         found = resolve(question, directory=pathlib.Path(directory), cache=cache, report=report)
     for note in _notes(question, found):
         report(f"{environment.where}: {note}")
-    entries = _Entries(_with_default(question, found), kept or (), cache)
+    raise_all(builds.built_against_others(wanted, built, {package.name: package.version for package in found}))
+    entries = _Entries(_with_default(question, found), kept or (), cache, built)
     return {
         "python": python,
         "platform": environment.platform,
@@ -129,6 +135,17 @@ def _question(
         upgrade=upgrade,
     )
     return question, indexes
+
+
+def _builds_question(question: Question, kept: c.Sequence[Section]) -> builds.Question:
+    return builds.Question(
+        environment=question.environment,
+        indexes=question.indexes,
+        exclude_newer=question.exclude_newer,
+        lines=question.lines,
+        kept=kept,
+        upgrade=question.upgrade,
+    )
 
 
 def _with_default(question: Question, found: c.Sequence[Found]) -> Question:
@@ -198,8 +215,15 @@ def _refused_names(overrides: c.Sequence[Line], excluded: c.Collection[str]) -> 
 class _Entries:
     """Makes the lock's entries of packages; what is as it was before is taken over from there."""
 
-    def __init__(self, question: Question, kept: c.Sequence[Section], cache: pathlib.Path) -> None:
+    def __init__(
+        self,
+        question: Question,
+        kept: c.Sequence[Section],
+        cache: pathlib.Path,
+        built: c.Mapping[str, BuiltWheel],
+    ) -> None:
         self._question = question
+        self._built = built
         self._kept = {entry["name"]: entry for entry in kept}
         self._cache = cache
         self._tags = question.environment.wheel_tags()
@@ -216,6 +240,8 @@ class _Entries:
         return entries
 
     def _entry(self, package: Found) -> Document:
+        if package.name in self._built:
+            return _built_entry(self._built[package.name], package)
         self._check_origin(package)
         url = self._url(package)
         index = None if url else self._question.indexes.of(package.name)
@@ -288,3 +314,19 @@ class _Entries:
         authorization = self._question.indexes.authorization(wheel.url)
         content = wheels.read_content(wheel.url, authorization, self._cache)
         return {"file": wheel.file, "sha256": content.sha256, "size": content.size}
+
+
+def _built_entry(wheel: BuiltWheel, package: Found) -> Document:
+    return {
+        **_PLAIN,
+        "name": wheel.name,
+        "version": wheel.version,
+        "source": wheel.source,
+        "file": wheel.file,
+        "sha256": wheel.sha256,
+        "size": wheel.size,
+        "index": None,
+        "url": None,
+        "built_from": dict(wheel.built_from),
+        "required_by": list(package.required_by),
+    }

@@ -40,6 +40,7 @@ _ALWAYS = "always.txt"
 _OVERRIDES = "overrides.txt"
 _EXCLUDES = "excludes.txt"
 _PINS = "pins.txt"
+_LOCAL = "local.txt"
 _UNDATED = re.compile(r"`(?P<file>[^`]+)` is missing an upload date")
 _NOTES = re.compile(r"warning: (?P<note>.*(?:is yanked|does not have an extra named).*)")
 
@@ -49,7 +50,8 @@ class Question:
     """What is to be resolved. lines and overrides count on the target; excluded are canonical names.
 
     kept: versions by name that stay where they still fit, but for those in upgrade (or ``all``), which may name other
-    things than packages as well. exclude_newer: a day (its beginning in UTC) or a time with its zone.
+    things than packages as well. exclude_newer: a day (its beginning in UTC) or a time with its zone. local: the file
+    URL of a wheel by name, which is then the only one of that package.
     """
 
     environment: TargetEnvironment
@@ -60,6 +62,7 @@ class Question:
     exclude_newer: str | None
     kept: c.Mapping[str, str]
     upgrade: c.Collection[str]
+    local: c.Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def owners(self) -> dict[str, str]:
         """The files that uv reads, with who owns them."""
@@ -127,6 +130,9 @@ def _write_inputs(question: Question, directory: pathlib.Path) -> list[str]:
     if question.overrides:
         _write_lines(directory / _OVERRIDES, [line.text for line in question.overrides])
         arguments += ["--overrides", _OVERRIDES]
+    if question.local:
+        _write_lines(directory / _LOCAL, [f"{name} @ {url}" for name, url in question.local.items()])
+        arguments += ["--constraints", _LOCAL]
     if question.excluded:
         _write_lines(directory / _EXCLUDES, sorted(question.excluded))
         arguments += ["--excludes", _EXCLUDES]

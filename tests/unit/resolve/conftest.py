@@ -10,6 +10,10 @@ import typing as t
 import pytest
 
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import packages
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds import Site
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_places import ControlNode
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_store import Store
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.git import Access
 from tests.support.forge import Forge
 
 if t.TYPE_CHECKING:
@@ -38,6 +42,7 @@ class Resolver:
         self.default: Index = forge.index()
         self.default.wheel("pip", "25.2")
         self.notes: list[str] = []
+        self.wheels = directory / "versions" / "wheels"
 
     def bound(self, *names: str, index: str = CPU) -> Document:
         """An entry of python.indexes for one of the forge's."""
@@ -72,6 +77,7 @@ class Resolver:
             upgrade=upgrade,
             work=work,
             cache=cache,
+            site=Site(Access(cache / "git"), Store(self.wheels), (ControlNode(),), cache),
             report=self.notes.append,
         )
 

@@ -1,0 +1,278 @@
+# Copyright (c) 2026, the comfyops.fleet contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Wheels that no index has: built once of what the spec names, in a sandbox, before a target is resolved.
+
+Only sources that the spec lists are built: git and source archive entries of ``python_packages``, names in
+``python.build``.
+"""
+
+from __future__ import annotations
+
+import collections.abc as c
+import dataclasses
+import pathlib
+import tempfile
+import typing as t
+
+from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, raise_all
+from ansible_collections.comfyops.fleet.plugins.module_utils.wheels.build import Interpreter, Order
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import git
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_check import check_wheel
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_failure import build_failure
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_places import Builder, choose, glibc_minor
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_requires import Requirements, Resolver
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_sources import (
+    Archive,
+    Source,
+    fetch_source,
+    source_of,
+)
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_store import BuiltWheel, Store
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import Line, is_built
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import Indexes
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.target_environment import TargetEnvironment
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_resolution import EVERYTHING
+
+Section = c.Mapping[str, t.Any]
+# What a backend says that it requires can depend on what is installed; two rounds settle it, a third is a fault.
+_ROUNDS: t.Final = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Site:
+    """What builds need of the control node. builders: it first. cache: for what can be fetched or made again."""
+
+    access: git.Access
+    store: Store
+    builders: c.Sequence[Builder]
+    cache: pathlib.Path
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """A build. version: what comes out, where that is known. requires, variables: of the spec's ``python.build``."""
+
+    source: Source
+    version: str | None = None
+    requires: tuple[str, ...] = ()
+    variables: Section = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Question:
+    """For what target is built. lines: all that count on it. kept: the packages of an earlier lock."""
+
+    environment: TargetEnvironment
+    indexes: Indexes
+    exclude_newer: str | None
+    lines: c.Sequence[Line]
+    kept: c.Sequence[Section]
+    upgrade: c.Collection[str]
+
+
+def wanted_of(packages: c.Sequence[Section], settings: c.Sequence[Section]) -> list[Wanted]:
+    """The builds that ``python_packages`` names. settings: the normalized ``python.build``."""
+    by_name = {entry["name"]: entry for entry in settings}
+    found = []
+    for entry in filter(is_built, packages):
+        source = source_of(entry)
+        own = by_name.get(source.name, {"requires": (), "env": {}})
+        found.append(Wanted(source, None, tuple(own["requires"]), own["env"]))
+    return found
+
+
+def build_wheels(
+    wanted: c.Sequence[Wanted],
+    question: Question,
+    site: Site,
+    *,
+    work: pathlib.Path,
+    report: c.Callable[[str], None],
+) -> dict[str, BuiltWheel]:
+    """The wheels by canonical name, of the store where it has them. work: a directory for scratch files.
+
+    Raises FleetError, or Failures with all builds that failed.
+    """
+    found: dict[str, BuiltWheel] = {}
+    faults = []
+    for each in wanted:
+        try:
+            with tempfile.TemporaryDirectory(prefix="build.", dir=work) as directory:
+                build = _Build(each, question, site, pathlib.Path(directory), report)
+                found[each.source.name] = build.wheel()
+        except FleetError as error:
+            faults.append(error)
+    raise_all(faults)
+    return found
+
+
+class _Build:
+    def __init__(
+        self,
+        wanted: Wanted,
+        question: Question,
+        site: Site,
+        work: pathlib.Path,
+        report: c.Callable[[str], None],
+    ) -> None:
+        self._wanted, self._question, self._site, self._work, self._report = wanted, question, site, work, report
+        self._name = wanted.source.name
+        self._pinned = _pinned(question.lines, wanted.requires)
+        entries = (entry for entry in question.kept if entry["name"] == self._name and entry["built_from"])
+        self._kept: Section = next(entries, {"built_from": {"requires": []}, "sha256": None})
+        self._where = f"{wanted.source.label}, {question.environment.where}"
+
+    def wheel(self) -> BuiltWheel:
+        """The wheel of the store, else one that is built now."""
+        moving = bool({self._name, EVERYTHING} & set(self._question.upgrade))
+        inputs = self._inputs()
+        found = None if moving else self._site.store.find(inputs, self._kept["sha256"], None)
+        if found:
+            return found
+        builder, interpreter = choose(self._site.builders, self._question.environment, self._where)
+        archive = fetch_source(self._wanted.source, self._site.access, self._work, self._site.cache / "wheels")
+        wants: tuple[str, ...] = ()
+        for _round in range(_ROUNDS):
+            requirements = self._requirements(archive, wants, interpreter)
+            found = self._site.store.find(inputs, self._kept["sha256"], list(requirements.records)) if moving else None
+            if found:
+                return found
+            built = self._built(builder, interpreter, archive, requirements, wants)
+            if isinstance(built, pathlib.Path):
+                return self._keep(built, builder, interpreter, requirements)
+            wants = built
+        raise FleetError(
+            f"its build backend requires something else each time it is asked: {', '.join(wants)}",
+            where=self._where,
+            remedy="List what it requires in python.build, with exact versions",
+        )
+
+    def _inputs(self) -> dict[str, t.Any]:
+        """What decides what comes out, but for the versions of the build requirements."""
+        environment = self._question.environment
+        return {
+            "source": dict(self._wanted.source.identity),
+            "requires": sorted({*self._wanted.requires, *(line.text for line in self._pinned)}),
+            "env": dict(self._wanted.variables),
+            "python": ".".join(environment.python.split(".")[:2]),
+            "platform": environment.platform,
+        }
+
+    def _requirements(self, archive: Archive, wants: c.Sequence[str], interpreter: Interpreter) -> Requirements:
+        environment = self._question.environment
+        # They run on the builder, whose C library may be older than that of the target's hosts.
+        usable = dataclasses.replace(environment, glibc=_profile(min(environment.glibc, glibc_minor(interpreter))))
+        resolver = Resolver(
+            usable,
+            self._question.indexes,
+            self._question.exclude_newer,
+            self._work,
+            self._site.cache / "wheels",
+            self._site.cache / "uv",
+            self._report,
+        )
+        asked = (*archive.requires, *self._wanted.requires, *wants)
+        moving = {self._name, EVERYTHING} & set(self._question.upgrade)
+        kept = () if moving else self._kept["built_from"]["requires"]
+        try:
+            return resolver.resolve(self._name, asked, self._pinned, kept)
+        except FleetError as error:
+            raise FleetError(f"what its build requires cannot be had: {error}", where=self._where) from error
+
+    def _built(
+        self,
+        builder: Builder,
+        interpreter: Interpreter,
+        archive: Archive,
+        requirements: Requirements,
+        wants: tuple[str, ...],
+    ) -> pathlib.Path | tuple[str, ...]:
+        """The wheel, or what the backend requires in addition."""
+        order = Order(
+            archive=archive.path,
+            subdirectory=archive.subdirectory,
+            backend=archive.backend,
+            backend_path=archive.backend_path,
+            requires=requirements.wheels,
+            wanted=wants,
+            epoch=archive.epoch,
+            variables=self._wanted.variables,
+        )
+        self._report(f"building {self._where} with Python {interpreter.version} on {builder.name}")
+        outcome = builder.build(order, interpreter, self._work)
+        if outcome.wheel is not None:
+            return outcome.wheel
+        if outcome.wants is not None:
+            return outcome.wants
+        raise build_failure(self._where, self._name, str(outcome.failed), outcome.log, self._write_log(outcome.log))
+
+    def _write_log(self, log: str) -> pathlib.Path:
+        path = self._site.cache / "logs" / f"build-{self._name}-{self._question.environment.name}.log"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(log, encoding="utf-8")
+        return path
+
+    def _keep(
+        self, wheel: pathlib.Path, builder: Builder, interpreter: Interpreter, requirements: Requirements
+    ) -> BuiltWheel:
+        try:
+            version = check_wheel(wheel, self._name, self._wanted.version, self._question.environment)
+        except FleetError as error:
+            raise FleetError(error.what, where=self._where, remedy=error.remedy) from error
+        record = {
+            "name": self._name,
+            "version": version,
+            "inputs": self._inputs(),
+            "requires": list(requirements.records),
+            "python": interpreter.version,
+            "builder": {"name": builder.name, "machine": interpreter.machine, "libc": interpreter.libc},
+        }
+        built = self._site.store.keep(wheel, record)
+        before = self._kept
+        if before["sha256"] not in (None, built.sha256) and before["built_from"] == built.built_from:
+            self._report(
+                f"{self._where}: the same inputs gave other bytes than the lock has: its builds are not reproducible,"
+                " and hosts get the new wheel"
+            )
+        return built
+
+
+def _pinned(lines: c.Sequence[Line], requires: c.Sequence[str]) -> list[Line]:
+    """The target's lines for what ``python.build`` says that the build requires: it is built against the same."""
+    names = _required_names(requires)
+    return [line for line in lines if line.name in names and line.url is None]
+
+
+def _required_names(requires: c.Sequence[str]) -> set[str]:
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    return {str(canonicalize_name(Requirement(line).name)) for line in requires}
+
+
+def _profile(glibc: int) -> int:
+    """The newest of uv's platforms that a glibc satisfies: manylinux_2_17, 2_28, 2_31 and up to 2_40."""
+    profiles: tuple[int, ...] = (17, 28, *range(31, 41))
+    return max(profile for profile in profiles if profile <= max(glibc, 17))
+
+
+def built_against_others(
+    wanted: c.Sequence[Wanted], built: c.Mapping[str, BuiltWheel], locked: c.Mapping[str, str]
+) -> list[FleetError]:
+    """Builds against another version of a package than the one that the target has.
+
+    Such packages are those that ``python.build`` lists: a library is usable with the torch that it was compiled against
+    alone. locked: version by name.
+    """
+    faults = []
+    for each in wanted:
+        listed = _required_names(each.requires)
+        wheel = built[each.source.name]
+        for held in wheel.built_from["requires"]:
+            name, version = held["name"], held["version"]
+            if name in listed and locked.get(name, version) != version:
+                what = f"was built against {name} {version}, and the target has {name} {locked[name]}"
+                remedy = f'Add "{name}=={locked[name]}" to python_packages, and lock again'
+                faults.append(FleetError(what, where=each.source.label, remedy=remedy))
+    return faults
