@@ -10,6 +10,7 @@ Only sources that the spec lists are built: git and source archive entries of ``
 from __future__ import annotations
 
 import collections.abc as c
+import concurrent.futures
 import dataclasses
 import pathlib
 import tempfile
@@ -37,6 +38,8 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_resoluti
 Section = c.Mapping[str, t.Any]
 # What a backend says that it requires can depend on what is installed; two rounds settle it, a third is a fault.
 _ROUNDS: t.Final = 3
+# Most builds are one process that waits for another; those of libraries use all processors by themselves.
+_AT_ONCE: t.Final = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,17 +97,18 @@ def build_wheels(
 
     Raises FleetError, or Failures with all builds that failed.
     """
-    found: dict[str, BuiltWheel] = {}
-    faults = []
-    for each in wanted:
+
+    def build(each: Wanted) -> BuiltWheel | FleetError:
         try:
             with tempfile.TemporaryDirectory(prefix="build.", dir=work) as directory:
-                build = _Build(each, question, site, pathlib.Path(directory), report)
-                found[each.source.name] = build.wheel()
+                return _Build(each, question, site, pathlib.Path(directory), report).wheel()
         except FleetError as error:
-            faults.append(error)
-    raise_all(faults)
-    return found
+            return error
+
+    with concurrent.futures.ThreadPoolExecutor(_AT_ONCE) as pool:
+        results = list(pool.map(build, wanted))
+    raise_all([result for result in results if isinstance(result, FleetError)])
+    return {result.name: result for result in results if isinstance(result, BuiltWheel)}
 
 
 class _Build:

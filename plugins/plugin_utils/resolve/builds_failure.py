@@ -1,11 +1,12 @@
 # Copyright (c) 2026, the comfyops.fleet contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A build that failed, as a user can act on it: the first error, the last lines, what to do, where the whole log is."""
+"""A build that failed, as a user can act on it: the first errors, the last lines, what to do, where the whole log is."""
 
 from __future__ import annotations
 
 import collections.abc as c
+import itertools
 import pathlib
 import re
 import typing as t
@@ -13,8 +14,11 @@ import typing as t
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
 
 _ERROR = re.compile(r"\b(error|fatal)\b ?:|\w+Error\b|\bERROR\b|command not found", re.IGNORECASE)
-# What uv wraps around every failure of a backend.
-_WRAPPING = re.compile(r"^\s*(\u00d7 Failed to build|\u251c|\u2570|\[std(out|err)\]|hint:|\[exit status)")
+# What uv, and we, wrap around every failure of a backend.
+_WRAPPING = re.compile(
+    r"^\s*(error: Failed to build|cause: (The build backend|Call to)|hint:|Building wheel|\[exit status)"
+)
+_FIRST_ERRORS: t.Final = 3
 _LAST_LINES: t.Final = 8
 _NO_MODULE = re.compile(r"(?:ModuleNotFoundError|ImportError): No module named '(?P<module>[A-Za-z0-9_]+)")
 _NO_NETWORK = re.compile(
@@ -41,12 +45,16 @@ def build_failure(label: str, name: str, step: str, log: str, path: pathlib.Path
 
 
 def shortened(log: str) -> list[str]:
-    """What matters of a build's log: its first error, and the last lines."""
+    """What matters of a build's log: its first errors, and the last lines.
+
+    Several of the first, because the two streams of a backend arrive in any order.
+    """
     lines = [line.rstrip() for line in log.splitlines() if line.strip()]
     said = [line for line in lines if not _WRAPPING.match(line)]
     last = said[-_LAST_LINES:]
-    first = next((line for line in said if _ERROR.search(line) and not line.startswith("$ ")), None)
-    return [first, "...", *last] if first is not None and first not in last else last
+    errors = (line for line in said if _ERROR.search(line) and not line.startswith("$ ") and line not in last)
+    first = list(itertools.islice(errors, _FIRST_ERRORS))
+    return [*first, "...", *last] if first else last
 
 
 def _remedy(log: str, name: str) -> str:

@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-import io
 import json
-import subprocess
+import os
+import shutil
 import sys
-import tarfile
+import textwrap
 import typing as t
 import zipfile
 
@@ -57,9 +57,42 @@ def members(path: Path) -> dict[str, bytes]:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
-def builds(resolver: Resolver) -> list[str]:
-    """What was said of builds."""
-    return [note for note in resolver.notes if note.startswith("building ")]
+def builds(resolver: Resolver) -> int:
+    """How many builds there were since it was asked last."""
+    found = [note for note in resolver.notes if note.startswith("building ")]
+    resolver.notes.clear()
+    return len(found)
+
+
+def backend(body: str, requires: str = "") -> dict[str, str]:
+    """A project with a build backend of its own: the body of build_wheel, in which ``make`` writes the wheel."""
+    code = f"""
+import base64, hashlib, os, pathlib, zipfile
+def make(directory, name, files):
+    information = name + "-1.0.dist-info"
+    files = {{**files, information + "/METADATA": f"Metadata-Version: 2.1\\nName: {{name}}\\nVersion: 1.0\\n",
+             information + "/WHEEL": "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n"}}
+    record = "".join(f"{{path}},,\\n" for path in files) + information + "/RECORD,,\\n"
+    file = name + "-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(os.path.join(directory, file), "w") as archive:
+        for path, body in {{**files, information + "/RECORD": record}}.items():
+            archive.writestr(zipfile.ZipInfo(path), body)
+    return file
+{requires}
+def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
+{textwrap.indent(textwrap.dedent(body).strip(), "    ")}
+"""
+    return {
+        "pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "own"\nbackend-path = ["."]\n',
+        "own.py": code,
+    }
+
+
+def failure(resolver: Resolver, *spec: Document, **more: t.Any) -> str:
+    """What the user is told when these cannot be locked."""
+    with pytest.raises(FleetError) as caught:
+        resolver(spec=spec, python=PYTHON, **more)
+    return str(caught.value)
 
 
 @pytest.fixture
@@ -89,3 +122,264 @@ def test_a_repository_becomes_a_wheel_of_the_lock(backends: Resolver) -> None:
     assert built_from["python"].startswith(f"{PYTHON}.")
     assert locked["required_by"] == ["spec"] and entry(target, "box")["required_by"] == ["package:plain"]
     assert json.loads(wheel.with_name(f"{wheel.name}.json").read_text())["inputs"]["python"] == PYTHON
+
+
+def test_six_kinds_of_repository(backends: Resolver) -> None:
+    publish_installed(backends.default, "hatchling", "flit-core", "setuptools-scm")
+    flit = '[build-system]\nrequires = ["flit_core>=3.4"]\nbuild-backend = "flit_core.buildapi"\n'
+    hatchling = '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
+    scm = SETUPTOOLS.replace('"setuptools"', '"setuptools", "setuptools-scm"') + "[tool.setuptools_scm]\n"
+    spec = [
+        git(
+            backends,
+            "legacy",
+            {
+                "setup.py": "import setuptools as s\ns.setup(name='legacy', version='0.3', py_modules=['legacy'])\n",
+                "legacy.py": "",
+            },
+        ),
+        git(backends, "hatched", {"pyproject.toml": hatchling + project("hatched"), "hatched/__init__.py": ""}),
+        git(
+            backends,
+            "flat",
+            {"pyproject.toml": flit + project("flat", more='description = "flat"\n'), "flat.py": '"""Flat."""\n'},
+        ),
+        git(
+            backends,
+            "below",
+            {"README": "", "python/below/pyproject.toml": SETUPTOOLS + project("below"), "python/below/below.py": ""},
+            subdirectory="python/below",
+        ),
+    ]
+    tagged = backends.forge.repository("owner/tagged")
+    tagged.commit({"pyproject.toml": scm + project("tagged", None), "tagged.py": ""})
+    tagged.tag("v2.5", annotated=True)
+    tagged.commit({"README": "later"})
+    spec.append(
+        {"name": "tagged", "git": tagged.url, "commit": tagged.head(), "subdirectory": None, "submodules": True}
+    )
+    inner = backends.forge.repository("owner/inner")
+    inner.commit({"inner.txt": "from the submodule"})
+    outer = backends.forge.repository("owner/outer")
+    outer.commit(
+        {
+            "pyproject.toml": SETUPTOOLS + project("outer") + '[tool.setuptools.package-data]\nouter = ["data/*"]\n',
+            "outer/__init__.py": "",
+        }
+    )
+    outer.submodule("outer/data", "../inner", inner.head())
+    spec.append({"name": "outer", "git": outer.url, "commit": outer.head(), "subdirectory": None, "submodules": True})
+    target = backends(spec=spec, python=PYTHON)
+    versions = {name: entry(target, name)["version"] for name in ("legacy", "hatched", "flat", "below", "outer")}
+    assert versions == {"legacy": "0.3", "hatched": "1.0", "flat": "1.0", "below": "1.0", "outer": "1.0"}
+    assert entry(target, "tagged")["version"] == f"2.6.dev1+g{tagged.head()[:9]}"
+    assert members(stored(backends, entry(target, "outer")))["outer/data/inner.txt"] == b"from the submodule"
+    assert {"hatchling", "pathspec"} <= {each["name"] for each in entry(target, "hatched")["built_from"]["requires"]}
+    assert builds(backends) >= len(spec)
+    assert backends(spec=spec, python=PYTHON, place="two") == target
+    assert builds(backends) == 0
+
+
+def test_the_same_inputs_give_the_same_bytes(backends: Resolver) -> None:
+    spec = git(backends, "plain", {"pyproject.toml": SETUPTOOLS + project("plain"), "plain.py": "A = 1\n"})
+    target = backends(spec=[spec], python=PYTHON)
+    shutil.rmtree(backends.wheels)
+    assert backends(spec=[spec], python=PYTHON, kept=target["packages"], place="two") == target
+    assert not [note for note in backends.notes if "reproducible" in note]
+
+
+def test_newer_build_requirements_come_with_an_upgrade_alone(backends: Resolver) -> None:
+    files = backend('return make(wheel_directory, "own", {})')
+    files["pyproject.toml"] = files["pyproject.toml"].replace("[]", '["tool"]')
+    spec = git(backends, "own", files)
+    backends.default.wheel("tool", "1.0")
+    target = backends(spec=[spec], python=PYTHON)
+    backends.default.wheel("tool", "1.1")
+    shutil.rmtree(backends.wheels)
+    assert backends(spec=[spec], python=PYTHON, kept=target["packages"]) == target
+    moved = backends(spec=[spec], python=PYTHON, kept=target["packages"], upgrade={"own"})
+    assert [each["version"] for each in entry(moved, "own")["built_from"]["requires"]] == ["1.1"]
+    assert builds(backends) == 3
+    assert backends(spec=[spec], python=PYTHON, kept=moved["packages"], upgrade={"own"}) == moved
+    assert builds(backends) == 0
+
+
+def test_bytes_that_differ_are_told(backends: Resolver) -> None:
+    files = backend("return make(wheel_directory, 'own', {'own.py': os.urandom(8).hex()})")
+    spec = git(backends, "own", files)
+    target = backends(spec=[spec], python=PYTHON)
+    shutil.rmtree(backends.wheels)
+    again = backends(spec=[spec], python=PYTHON, kept=target["packages"])
+    assert entry(again, "own")["sha256"] != entry(target, "own")["sha256"]
+    assert any("its builds are not reproducible" in note for note in backends.notes)
+
+
+def test_a_damaged_stored_wheel_is_built_again(backends: Resolver) -> None:
+    spec = git(backends, "own", backend("return make(wheel_directory, 'own', {})"))
+    target = backends(spec=[spec], python=PYTHON)
+    stored(backends, entry(target, "own")).write_bytes(b"damaged")
+    assert backends(spec=[spec], python=PYTHON) == target
+    assert builds(backends) == 2
+
+
+def test_a_source_archive(backends: Resolver) -> None:
+    release = backends.default.sdist("packed", "2.0", requires=["box>=1"])
+    backends.default.wheel("box", "1.5")
+    spec = {"name": "packed", "url": release.url, "sha256": release.sha256}
+    target = backends(spec=[spec], python=PYTHON)
+    locked = entry(target, "packed")
+    assert (locked["source"], locked["version"]) == ("sdist", "2.0")
+    assert (locked["built_from"]["url"], locked["built_from"]["sha256"]) == (release.url, release.sha256)
+    assert entry(target, "box")["required_by"] == ["package:packed"]
+    wrong = {**spec, "sha256": "0" * 64}
+    assert f"has the sha256 {release.sha256}, and {'0' * 64} is asked for" in failure(backends, wrong)
+
+
+def test_what_a_backend_requires_by_itself(backends: Resolver) -> None:
+    """get_requires_for_build_wheel of PEP 517, which only the backend can answer."""
+    hook = "def get_requires_for_build_wheel(config_settings=None):\n    return ['tool>=2']\n"
+    files = backend("import tool\nreturn make(wheel_directory, 'own', {'own.py': tool.__version__})", hook)
+    backends.default.wheel("tool", "2.1")
+    locked = entry(backends(spec=[git(backends, "own", files)], python=PYTHON), "own")
+    assert [(each["name"], each["version"]) for each in locked["built_from"]["requires"]] == [("tool", "2.1")]
+    assert members(stored(backends, locked))["own.py"] == b"2.1"
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
+def test_a_library_fits_the_hosts_that_have_its_glibc(backends: Resolver) -> None:
+    setup = "from setuptools import Extension, setup\nsetup(ext_modules=[Extension('fast', ['fast.c'])])\n"
+    # The version of this symbol is that of the compiler's own C library from glibc 2.34 on.
+    source = """
+        #include <Python.h>
+        #include <pthread.h>
+        static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "fast", NULL, -1, NULL};
+        static void *nothing(void *argument) { return argument; }
+        PyMODINIT_FUNC PyInit_fast(void) {
+            pthread_t thread;
+            pthread_create(&thread, NULL, nothing, NULL);
+            pthread_join(thread, NULL);
+            return PyModule_Create(&module);
+        }
+    """
+    files = {"pyproject.toml": SETUPTOOLS + project("fast"), "setup.py": setup, "fast.c": source}
+    spec = git(backends, "fast", files)
+    machine, glibc = os.uname().machine, int(os.confstr("CS_GNU_LIBC_VERSION").split(".")[1])  # type: ignore[union-attr]
+    if glibc not in range(34, 41):
+        pytest.skip("no platform of uv has this glibc")
+    locked = entry(backends(spec=[spec], python=PYTHON, platform=f"{machine}-manylinux_2_{glibc}"), "fast")
+    tag = PYTHON.replace(".", "")
+    assert locked["file"] == f"fast-1.0-cp{tag}-cp{tag}-linux_{machine}.whl"
+    text = failure(backends, spec, platform=f"{machine}-manylinux_2_28")
+    assert "was built against glibc 2.34, and hosts of the target may have 2.28" in text
+    assert "Set comfy_builder to a host with glibc 2.28 or older" in text
+
+
+def test_all_builds_that_fail_are_told_with_what_matters(backends: Resolver) -> None:
+    noise = "\n".join(f"print('line {number} of very much')" for number in range(40))
+    spec = [
+        git(backends, "own", backend(f"print('error: the first')\n{noise}\nraise RuntimeError('the end')")),
+        git(backends, "late", {"pyproject.toml": SETUPTOOLS + project("late"), "setup.py": "import absent_module\n"}),
+        git(backends, "empty", {"README": "no project"}),
+        git(backends, "below", {"README": ""}, subdirectory="missing"),
+    ]
+    text = failure(backends, *spec)
+    assert f"own ({spec[0]['git']} at {spec[0]['commit'][:12]})" in text
+    assert (
+        "    error: the first\n" in text and "    RuntimeError: the end\n" in text and "line 3 of very much" not in text
+    )
+    log = backends.directory / "one" / "cache" / "logs" / "build-own-gpu.log"
+    assert str(log) in text and "line 3 of very much" in log.read_text()
+    assert '{"name": "late", "requires": ["absent_module"]}' in text
+    assert "has neither pyproject.toml nor setup.py" in text and "has no directory missing" in text
+    assert not list(backends.wheels.glob("*/*"))
+
+
+def test_a_build_reaches_no_network(backends: Resolver) -> None:
+    url = backends.forge.index().url
+    body = f"import urllib.request\nurllib.request.urlopen({url!r})\nreturn make(wheel_directory, 'own', {{}})"
+    spec = git(backends, "own", backend(body))
+    backends.forge.forget_requests()
+    assert "Builds have no network" in failure(backends, spec)
+    assert not [request for request in backends.forge.requests if request.path.startswith("/simple/")]
+
+
+@pytest.mark.parametrize("place", ["{home}/stray", "/usr/stray", "/etc/passwd", "/proc/sys/kernel/hostname"])
+def test_a_build_writes_nothing_outside(backends: Resolver, tmp_path: Path, place: str) -> None:
+    path = place.format(home=tmp_path)
+    before = os.path.lexists(path)
+    body = f"pathlib.Path({path!r}).write_text('stray')\nreturn make(wheel_directory, 'own', {{}})"
+    text = failure(backends, git(backends, "own", backend(body)))
+    assert "Read-only file system" in text or "No such file or directory" in text
+    assert os.path.lexists(path) == before
+
+
+def test_a_build_sees_nothing_of_the_user(backends: Resolver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No home, no processes, no variables; what it installs from cannot be changed by it."""
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    (tmp_path / "private").write_text("secret")
+    body = f"""
+        seen = [name for name in os.environ if name.endswith("TOKEN")]
+        private = ({str(tmp_path / "private")!r}, {str(backends.directory)!r} + "/forge")
+        seen += [path for path in private if os.path.exists(path)]
+        processes = [open("/proc/" + pid + "/cmdline").read() for pid in os.listdir("/proc") if pid.isdecimal()]
+        seen += [command for command in processes if "pytest" in command]
+        for path in pathlib.Path({str(backends.directory)!r}).rglob("*.whl"):
+            try:
+                path.write_bytes(b"changed")
+                seen.append(str(path))
+            except OSError:
+                pass
+        report = str((seen, os.environ["SOURCE_DATE_EPOCH"], os.environ["SPOKEN"], os.uname().nodename))
+        return make(wheel_directory, "own", {{"own.py": report}})
+    """
+    files = backend(body)
+    files["pyproject.toml"] = files["pyproject.toml"].replace("[]", '["tool"]')
+    backends.default.wheel("tool", "1.0")
+    build = [{"name": "own", "requires": [], "env": {"SPOKEN": "by the spec"}}]
+    target = backends(spec=[git(backends, "own", files)], python=PYTHON, build=build)
+    said = members(stored(backends, entry(target, "own")))["own.py"].decode()
+    assert said == str(([], "1760003600", "by the spec", "builder"))
+
+
+def test_a_build_against_the_torch_that_is_locked(backends: Resolver) -> None:
+    """It imports torch and does not say so: python.build does, and the versions of the spec count there too."""
+    for version in ("2.8.0", "2.9.0", "2.10.0"):
+        backends.default.wheel("torch", version)
+    body = "import torch\nreturn make(wheel_directory, 'flash', {'flash.py': torch.__version__})"
+    spec = git(backends, "flash", backend(body))
+    assert '{"name": "flash", "requires": ["torch"]}' in failure(
+        backends,
+        spec,
+    )
+    build = [{"name": "flash", "requires": ["torch"], "env": {}}]
+    pinned = {"requirement": "torch==2.9.0", "index": None}
+    target = backends(spec=[spec, pinned], python=PYTHON, build=build)
+    assert members(stored(backends, entry(target, "flash")))["flash.py"] == b"2.9.0"
+    assert entry(target, "torch")["version"] == "2.9.0"
+
+
+def test_a_build_against_another_torch_than_the_locked_one(backends: Resolver) -> None:
+    for version in ("2.9.0", "2.10.0"):
+        backends.default.wheel("torch", version)
+    backends.default.wheel("neighbour", "1.0", requires=["torch<2.10"])
+    spec = git(backends, "flash", backend("import torch\nreturn make(wheel_directory, 'flash', {})"))
+    build = [{"name": "flash", "requires": ["torch"], "env": {}}]
+    text = failure(backends, spec, {"requirement": "neighbour", "index": None}, build=build)
+    assert "was built against torch 2.10.0, and the target has torch 2.9.0" in text
+    assert 'Add "torch==2.9.0" to python_packages' in text
+
+
+def test_a_python_that_is_nowhere(backends: Resolver) -> None:
+    spec = git(backends, "own", backend("return make(wheel_directory, 'own', {})"))
+    with pytest.raises(FleetError) as caught:
+        backends(spec=[spec], python="3.99")
+    assert "the control node has no Python 3.99. Set comfy_builder to" in str(caught.value)
+    other = {"x86_64": "aarch64", "aarch64": "x86_64"}[os.uname().machine]
+    assert f"the control node is {os.uname().machine}. Set comfy_builder to" in failure(
+        backends, spec, platform=f"{other}-manylinux_2_28"
+    )
+
+
+def test_another_package_than_the_entry_says(backends: Resolver) -> None:
+    spec = git(backends, "named", backend("return make(wheel_directory, 'other', {})"))
+    assert 'Write "name": "other" in its entry' in failure(backends, spec)
