@@ -30,6 +30,7 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_sour
     source_of,
 )
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_store import BuiltWheel, Store
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_versions import release_to_build
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import Line, is_built
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import Indexes
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.target_environment import TargetEnvironment
@@ -74,14 +75,27 @@ class Question:
     upgrade: c.Collection[str]
 
 
-def wanted_of(packages: c.Sequence[Section], settings: c.Sequence[Section]) -> list[Wanted]:
-    """The builds that ``python_packages`` names. settings: the normalized ``python.build``."""
+def wanted_of(
+    packages: c.Sequence[Section], settings: c.Sequence[Section], question: Question, site: Site
+) -> list[Wanted]:
+    """The builds that a target needs: what ``python_packages`` names, and what of ``python.build`` has no wheel.
+
+    settings: the normalized ``python.build``. Raises FleetError, or Failures, when an index cannot be read.
+    """
+    sources = {source.name: (source, None) for source in map(source_of, filter(is_built, packages))}
+    found: list[Wanted] = []
+    faults: list[FleetError] = []
     by_name = {entry["name"]: entry for entry in settings}
-    found = []
-    for entry in filter(is_built, packages):
-        source = source_of(entry)
-        own = by_name.get(source.name, {"requires": (), "env": {}})
-        found.append(Wanted(source, None, tuple(own["requires"]), own["env"]))
+    for name in (*sources, *(name for name in by_name if name not in sources)):
+        own = by_name.get(name, {"requires": (), "env": {}})
+        try:
+            built = sources.get(name) or release_to_build(name, question, site.cache / "wheels", site.cache / "uv")
+        except FleetError as error:
+            faults.append(FleetError(str(error), where=f"python.build, {name}"))
+            continue
+        if built:
+            found.append(Wanted(built[0], built[1], tuple(own["requires"]), own["env"]))
+    raise_all(faults)
     return found
 
 

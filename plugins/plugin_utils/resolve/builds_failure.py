@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the comfyops.fleet contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A build that failed, as a user can act on it: the first errors, the last lines, what to do, where the whole log is."""
+"""A build that failed, as users can act on it: first errors, last lines, what to do, where the whole log is."""
 
 from __future__ import annotations
 

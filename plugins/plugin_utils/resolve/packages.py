@@ -78,8 +78,9 @@ def resolve_target(
     """
     environment = target_environment(name, target["platform"], python)
     question, indexes = _question(environment, demands, python_section, packages, index_urls, kept or (), upgrade)
-    wanted = builds.wanted_of(packages, python_section["build"])
-    built = builds.build_wheels(wanted, _builds_question(question, kept or ()), site, work=work, report=report)
+    build_question = _builds_question(question, kept or ())
+    wanted = builds.wanted_of(packages, python_section["build"], build_question, site)
+    built = builds.build_wheels(wanted, build_question, site, work=work, report=report)
     question = dataclasses.replace(question, local={name: wheel.path.as_uri() for name, wheel in built.items()})
     with tempfile.TemporaryDirectory(prefix="resolve.", dir=work) as directory:
         found = resolve(question, directory=pathlib.Path(directory), cache=cache, report=report)

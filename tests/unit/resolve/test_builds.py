@@ -383,3 +383,46 @@ def test_a_python_that_is_nowhere(backends: Resolver) -> None:
 def test_another_package_than_the_entry_says(backends: Resolver) -> None:
     spec = git(backends, "named", backend("return make(wheel_directory, 'other', {})"))
     assert 'Write "name": "other" in its entry' in failure(backends, spec)
+
+
+def may_be_built(*names: str) -> list[Document]:
+    """The normalized python.build."""
+    return [{"name": name, "requires": [], "env": {}} for name in names]
+
+
+def test_a_name_that_may_be_built_is_where_no_wheel_fits(backends: Resolver) -> None:
+    backends.default.wheel("face", "1.0")
+    old = backends.default.sdist("face", "1.1")
+    new = backends.default.sdist("face", "1.2")
+    backends.default.wheel("face", "1.2", tag="cp38-cp38-win_amd64")
+    spec = {"requirement": "face<2", "index": None}
+    locked = entry(backends(spec=[spec], python=PYTHON, build=may_be_built("face")), "face")
+    assert (locked["version"], locked["source"]) == ("1.2", "sdist")
+    assert (locked["built_from"]["url"], locked["built_from"]["sha256"]) == (new.url, new.sha256)
+    bounded = {"requirement": "face<1.2", "index": None}
+    target = backends(spec=[bounded], python=PYTHON, build=may_be_built("face"))
+    assert entry(target, "face")["built_from"]["url"] == old.url
+    # What is locked stays, and a new release with a wheel needs no build.
+    kept = target["packages"]
+    assert (
+        entry(backends(spec=[spec], python=PYTHON, build=may_be_built("face"), kept=kept), "face")["version"] == "1.1"
+    )
+    backends.default.wheel("face", "1.3")
+    builds(backends)
+    moved = backends(spec=[spec], python=PYTHON, build=may_be_built("face"), kept=kept, upgrade={"face"})
+    assert (entry(moved, "face")["version"], entry(moved, "face")["source"]) == ("1.3", "index")
+    assert builds(backends) == 0
+    assert entry(backends(spec=[spec], python=PYTHON), "face")["version"] == "1.3"
+
+
+@pytest.mark.parametrize("json", [True, False])
+def test_a_name_that_a_package_alone_asks_for(backends: Resolver, json: bool) -> None:
+    backends.default.habits.json, backends.default.habits.hashes = json, json
+    backends.default.wheel("asker", "1.0", requires=["face"])
+    release = backends.default.sdist("face", "1.0")
+    backends.default.yank(backends.default.sdist("face", "1.1"))
+    spec = {"requirement": "asker", "index": None}
+    target = backends(spec=[spec], python=PYTHON, build=may_be_built("face", "unheard-of"))
+    locked = entry(target, "face")
+    assert (locked["version"], locked["required_by"]) == ("1.0", ["package:asker"])
+    assert locked["built_from"]["sha256"] == release.sha256
