@@ -18,18 +18,15 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.errors import Fleet
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.digest import build_name
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import canonical, read_lock
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import lock_file
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds import Site
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_places import ControlNode
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_store import Store
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.git import Access
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.lock import Resolution, make_lock
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.models import ModelResolution
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.directory import versions_directory
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.finding import SpecInvalid, VersionUnknown
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.load import load
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.spec import Spec
 
 if t.TYPE_CHECKING:
+    from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_store import Store
+    from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.lock import Resolution
+
     Result = dict[str, t.Any]
 
 ARGUMENTS: dict[str, t.Any] = {
@@ -114,6 +111,9 @@ class ActionModule(ActionBase):
             _refuse(path, before, stale)
         if before and not stale and not options["upgrade"]:
             return before, []
+        # What makes locks is imported when one is made: most runs only load one.
+        from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.lock import make_lock
+
         after = make_lock(spec.normalized, before, self._resolution(options, task_vars, spec.normalized["policy"]))
         if after == before:
             return after, []
@@ -121,6 +121,12 @@ class ActionModule(ActionBase):
         return after, [{**action, "before": _summary(before), "after": _summary(after)}]
 
     def _resolution(self, options: Result, task_vars: Result, policy: Result) -> Resolution:
+        from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds import Site
+        from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_places import ControlNode
+        from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.git import Access
+        from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.lock import Resolution
+        from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.models import ModelResolution
+
         credentials = {**_environment_tokens(options), **options["credentials"]}
         cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "comfyops-fleet"
         access = Access(cache / "git", options["git_mirrors"], credentials)
@@ -145,6 +151,8 @@ class ActionModule(ActionBase):
 
     def _store(self, options: Result, cache: pathlib.Path) -> Store:
         """Where built wheels are kept: beside the locks; in check mode, what is built is no part of them yet."""
+        from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_store import Store
+
         kept = versions_directory(options["versions_dir"]) / "wheels"
         return Store(cache / "built", (kept,)) if self._task.check_mode else Store(kept)
 
