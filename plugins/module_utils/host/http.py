@@ -27,6 +27,8 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.errors import Fleet
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.url import origin, refusal, shown, token_for
 
 USER_AGENT = "comfyops.fleet/1"
+# What package indexes call the user whose password is a token.
+TOKEN_USER = "__token__"
 _SUCCESS = range(200, 300)
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 10
@@ -36,11 +38,24 @@ _UNAUTHORIZED = frozenset({401, 403})
 
 @dataclasses.dataclass(frozen=True)
 class Access:
-    """What a request may do. credentials: host name to token. timeout: seconds to connect, and between two bytes."""
+    """What a request may do. credentials: host name (and port) to token. timeout: seconds, to connect and between bytes.
+
+    basic: the credentials are sent as user and password (RFC 7617), as package indexes want them; each is then
+    ``user:password``, or a token.
+    """
 
     credentials: c.Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False)
     allow_http: bool = False
     timeout: float = 30.0
+    basic: bool = False
+
+    def authorization(self, url: str) -> str | None:
+        """The header of that name for the URL's host."""
+        token = token_for(url, self.credentials)
+        if token is None or not self.basic:
+            return token and f"Bearer {token}"
+        pair = token if ":" in token else f"{TOKEN_USER}:{token}"
+        return f"Basic {base64.b64encode(pair.encode()).decode()}"
 
 
 class HttpFault(FleetError):
@@ -221,8 +236,8 @@ def _follow(
         if reason:
             redirected = len(seen) > 1
             raise HttpFault(reason, redirected=redirected, remedy="Use https, or set comfy_policy.allow_http")
-        token = token_for(place, access.credentials) if same else None
-        response = _ask(session, place, method, headers, token, access.timeout)
+        authorization = access.authorization(place) if same else None
+        response = _ask(session, place, method, headers, authorization, access.timeout)
         hops.append(response.headers)
         if response.status not in _REDIRECTS:
             break
@@ -230,7 +245,7 @@ def _follow(
         place = _next_url(place, response.headers, seen)
     if response.status not in _SUCCESS:
         session.drop(place)
-        raise _fault(place, response, token is not None, redirected=not same)
+        raise _fault(place, response, authorization is not None, redirected=not same)
     session.places[url] = place
     return Answer(place, response, hops, session, own)
 
@@ -293,12 +308,12 @@ def _exchange(
 
 
 def _ask(
-    session: Session, url: str, method: str, headers: c.Mapping[str, str], token: str | None, timeout: float
+    session: Session, url: str, method: str, headers: c.Mapping[str, str], authorization: str | None, timeout: float
 ) -> http.client.HTTPResponse:
     # Without "identity" a proxy on the way may compress, and offsets would be those of other bytes.
     sent = {"Accept-Encoding": "identity", **headers, "User-Agent": USER_AGENT}
-    if token is not None:
-        sent["Authorization"] = f"Bearer {token}"
+    if authorization is not None:
+        sent["Authorization"] = authorization
     try:
         return session.ask(url, method, sent, timeout)
     except (OSError, http.client.HTTPException, ValueError) as error:

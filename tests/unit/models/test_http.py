@@ -113,3 +113,17 @@ def test_where_a_url_led_to_is_asked_again_when_it_refuses(host: Host) -> None:
         host.forge.fault("status", "/blob/*", status=403, times=1)
         with request(model.url, Access(), session=session) as answer:
             assert answer.read_all(50_000) == model.content.data
+
+
+@pytest.mark.parametrize(
+    ("basic", "token", "expected"),
+    [
+        (False, "user:word", "Bearer user:word"),
+        (True, "user:word", "Basic dXNlcjp3b3Jk"),
+        (True, "abc", "Basic X190b2tlbl9fOmFiYw=="),
+    ],
+)
+def test_credentials_are_sent_as_who_asks_wants_them(basic: bool, token: str, expected: str) -> None:
+    access = Access({"host": token}, basic=basic)
+    assert access.authorization("https://host/x") == expected
+    assert access.authorization("https://other/x") is None
