@@ -18,11 +18,10 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.packages.compare im
     package_changes,
     python_fits,
 )
-from ansible_collections.comfyops.fleet.plugins.module_utils.packages.distributions import environment_site
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.held import fetched, installed_of
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.imports import import_faults, import_modules
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.indexes import netrc
-from ansible_collections.comfyops.fleet.plugins.module_utils.packages.look import expectations, inspect
+from ansible_collections.comfyops.fleet.plugins.module_utils.packages.look import inspect
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.placing import COPY, Placed, link_mode, place
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.store import (
     Entry,
@@ -139,8 +138,7 @@ def _prove(context: Context, environment: pathlib.Path, deep: bool) -> None:
     Raises FleetError when something is not what the lock says.
     """
     target = context.target
-    site = environment_site(environment, target.python)
-    found = inspect(environment, site, expectations(context), None, deep=deep)
+    found = inspect(context, environment, None, deep=deep)
     listed = Environment(found.python, found.fault, found.versions)
     wrong = [f"{each.name} is {each.before or 'missing'}" for each in package_changes(target, listed)]
     wrong += [f"{entry} is of no package" for entry in found.foreign]

@@ -11,50 +11,28 @@ from __future__ import annotations
 import collections.abc as c
 import dataclasses
 import os
-import pathlib
 import re
+import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.core.paths import ENVIRONMENT_LINK
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.context import Context
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.converge_lock import held_by_another
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import Layout
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.serving import serving_build
-from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import nearest_existing
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.digest import DIGEST_LENGTH
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.compare import (
     Environment,
     must_be_made,
     wanted_versions,
 )
-from ansible_collections.comfyops.fleet.plugins.module_utils.packages.distributions import (
-    distributions,
-    environment_site,
-)
-from ansible_collections.comfyops.fleet.plugins.module_utils.packages.held import in_store, installed_of, is_held
-from ansible_collections.comfyops.fleet.plugins.module_utils.packages.interpreter import (
-    find_interpreter,
-    interpreters_on_path,
-)
-from ansible_collections.comfyops.fleet.plugins.module_utils.packages.look import expectations, inspect
+from ansible_collections.comfyops.fleet.plugins.module_utils.packages.distributions import distributions
+from ansible_collections.comfyops.fleet.plugins.module_utils.packages.look import inspect
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.receipt import read_receipt, receipt_path
-from ansible_collections.comfyops.fleet.plugins.module_utils.packages.store import store_of
+
+if t.TYPE_CHECKING:
+    from ansible_collections.comfyops.fleet.plugins.module_utils.packages.means import Means
 
 _UNFINISHED = re.compile(rf"\.[0-9a-f]{{{DIGEST_LENGTH}}}\..+")
-
-
-@dataclasses.dataclass(frozen=True)
-class Means:
-    """What a host has for making an environment; asked only when one must be made.
-
-    held: distributions that can be installed without the network. stored: those that are in the store. links: whether
-    environments can share the store's bytes, as far as that can be told without writing.
-    """
-
-    interpreter: pathlib.Path | None
-    interpreters: tuple[str, ...]
-    held: frozenset[str]
-    stored: frozenset[str]
-    links: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +54,6 @@ class State:
 def observe(context: Context) -> State:
     """Look at the environment, at the build's link to it, and at what is left of runs that were killed."""
     environment = observe_environment(context, deep=context.settings.deep)
-    made = must_be_made(context.target, environment)
     link = context.home / ENVIRONMENT_LINK
     return State(
         environment=environment,
@@ -84,7 +61,7 @@ def observe(context: Context) -> State:
         link=os.readlink(link) if link.is_symlink() else None,
         blocked=link.exists() and not link.is_symlink(),
         unfinished=unfinished_environments(context.layout),
-        means=_means(context) if made else None,
+        means=_means(context) if must_be_made(context.target, environment) else None,
     )
 
 
@@ -95,9 +72,8 @@ def observe_environment(context: Context, deep: bool) -> Environment | None:
         return None
     if place.is_symlink() or not place.is_dir():
         return Environment(None, "it is no directory", {})
-    site = environment_site(place, context.target.python)
     seen = read_receipt(receipt_path(context.layout, place.name))
-    return inspect(place, site, expectations(context), seen, deep)
+    return inspect(context, place, seen, deep)
 
 
 def unfinished_environments(layout: Layout) -> tuple[str, ...]:
@@ -121,17 +97,7 @@ def _serving(context: Context) -> dict[str, str]:
 
 
 def _means(context: Context) -> Means:
-    packages = installed_of(context.target.packages)
-    interpreter = find_interpreter(context)
-    return Means(
-        interpreter=interpreter,
-        interpreters=() if interpreter else interpreters_on_path(),
-        held=frozenset(package.name for package in packages if is_held(context, package)),
-        stored=frozenset(package.name for package in packages if in_store(context, package)),
-        links=_links(context.layout),
-    )
+    # Imported only when an environment has to be made.
+    from ansible_collections.comfyops.fleet.plugins.module_utils.packages.means import means_of
 
-
-def _links(layout: Layout) -> bool:
-    devices = {nearest_existing(path).stat().st_dev for path in (store_of(layout), layout.envs)}
-    return len(devices) == 1
+    return means_of(context)

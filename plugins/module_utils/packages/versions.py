@@ -9,17 +9,15 @@ import functools
 import re
 
 # PEP 440, appendix B: the regular expression that it gives for a version.
-_VERSION = re.compile(
-    r"""
+# Compiled when it is first needed: most versions are spelled as the lock spells them.
+_VERSION = r"""
     v?(?:(?P<epoch>[0-9]+)!)?
     (?P<release>[0-9]+(?:\.[0-9]+)*)
     (?:[-_.]?(?P<pre>alpha|a|beta|b|preview|pre|c|rc)[-_.]?(?P<pre_number>[0-9]+)?)?
     (?P<post>-(?P<post_implicit>[0-9]+)|[-_.]?(?:post|rev|r)[-_.]?(?P<post_number>[0-9]+)?)?
     (?P<dev>[-_.]?dev[-_.]?(?P<dev_number>[0-9]+)?)?
     (?:\+(?P<local>[a-z0-9]+(?:[-_.][a-z0-9]+)*))?
-    """,
-    re.VERBOSE | re.IGNORECASE,
-)
+    """
 _PRE_RELEASES = {"alpha": "a", "beta": "b", "c": "rc", "pre": "rc", "preview": "rc"}
 
 
@@ -31,7 +29,7 @@ def same_version(first: str, second: str) -> bool:
 @functools.cache
 def _canonical(text: str) -> str:
     """The normal form of PEP 440 without trailing zeros; a text that is no version, as it is."""
-    found = _VERSION.fullmatch(text.strip())
+    found = re.fullmatch(_VERSION, text.strip(), re.VERBOSE | re.IGNORECASE)
     if not found:
         return text
     numbers = [str(int(number)) for number in found["release"].split(".")]
