@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import collections.abc as c
 import dataclasses
-import hashlib
-import os
 import pathlib
 import shlex
 import typing as t
@@ -26,6 +24,12 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.packages.held impor
 )
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.interpreter import managed_python
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.store import entry_path, list_of
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.hosts.transfer import (
+    UV_REMEDY,
+    Program,
+    read_program,
+    transfer,
+)
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv import find_uv
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.directory import built_wheel, versions_directory
 
@@ -33,23 +37,8 @@ if t.TYPE_CHECKING:
     Result = dict[str, t.Any]
 
 MODULE = "comfyops.fleet.comfy_pip_packages"
-# elf(5): the machine is a little-endian half word at byte 18. <elf.h> has the numbers, uname -m says the names.
-_ELF, _MACHINE = b"\x7fELF", slice(18, 20)
-_MACHINES = {62: "x86_64", 183: "aarch64", 243: "riscv64", 22: "s390x", 21: "ppc64le", 40: "armv7l"}
 # Enough that no two builds of uv have the same directory.
 _DIGITS = 12
-_NO_DIRECTORY = 3
-_REMEDY = "Set comfy_uv to the path of a uv on the control node that is for this host's machine type"
-
-
-@dataclasses.dataclass(frozen=True)
-class Program:
-    """A program file on the control node. machine: the machine type that it is for, as ``uname -m`` says it."""
-
-    path: pathlib.Path
-    size: int
-    sha256: str
-    machine: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,7 +95,7 @@ class ActionModule(ActionBase):
         missing = [each for each in files if not {str(each.place), str(each.spared_by)} & there]
         raise_all([_not_on_the_control_node(each) for each in missing if not each.source.is_file()])
         for each in missing:
-            self._transfer(each.source, each.place, each.sha256, "0444")
+            transfer(self, each.source, each.place, each.sha256, "0444")
 
     def _layout(self, options: Result) -> Layout:
         def path(name: str) -> pathlib.Path | None:
@@ -129,28 +118,9 @@ class ActionModule(ActionBase):
             raise FleetError(
                 f"the control node's uv is for {program.machine}, and this host is {machine or 'of an unknown type'}",
                 where=str(program.path),
-                remedy=_REMEDY,
+                remedy=UV_REMEDY,
             )
-        return place if self._transfer(program.path, pathlib.Path(place), program.sha256, "0755") else None
-
-    def _transfer(self, source: pathlib.Path, place: pathlib.Path, sha256: str, mode: str) -> bool:
-        """Put the file ``source`` at ``place`` of the host; False when its directory can not be made."""
-        temporary = self._make_tmp_path()
-        try:
-            uploaded = self._connection._shell.join_path(temporary, "file")
-            self._transfer_file(str(source), uploaded)
-            self._base._fixup_perms2((temporary, uploaded))
-            done = self._low_level_execute_command(_install(uploaded, place, sha256, mode))
-        finally:
-            self._base._remove_tmp_path(temporary)
-        if done["rc"] not in (0, _NO_DIRECTORY):
-            said = str(done["stderr"]).strip() or str(done["stdout"]).strip()
-            raise FleetError(
-                f"{source.name} did not arrive whole ({said or done['rc']})",
-                where=str(place.parent),
-                remedy="Look at the connection and at the room on the host, and run again",
-            )
-        return bool(done["rc"] == 0)
+        return place if transfer(self, program.path, pathlib.Path(place), program.sha256, "0755") else None
 
 
 def pushed_files(document: Result, target: str | None, layout: Layout, versions: pathlib.Path) -> list[Pushed]:
@@ -202,29 +172,3 @@ def _not_on_the_control_node(file: Pushed) -> FleetError:
         where=str(file.source),
         remedy="Put it there again; what was built is built again by lock.yml",
     )
-
-
-def read_program(path: str) -> Program:
-    """The program at ``path`` of the control node. Raises FleetError when it is none for Linux."""
-    place = pathlib.Path(os.path.expanduser(path))
-    try:
-        content = place.read_bytes()
-    except OSError as error:
-        raise FleetError(f"can not be read ({error.strerror})", where=str(place), remedy=_REMEDY) from error
-    machine = _MACHINES.get(int.from_bytes(content[_MACHINE], "little"))
-    if not content.startswith(_ELF) or machine is None:
-        raise FleetError("is no uv for Linux", where=str(place), remedy=_REMEDY)
-    return Program(place, len(content), hashlib.sha256(content).hexdigest(), machine)
-
-
-def _install(uploaded: str, place: pathlib.Path, sha256: str, mode: str) -> str:
-    """A shell command: copy beside, check, rename. It ends with _NO_DIRECTORY when the directory can not be made."""
-    inside, name, beside = shlex.quote(str(place.parent)), shlex.quote(place.name), ".arriving.$$"
-    steps = (
-        f"cp {shlex.quote(uploaded)} {beside}",
-        f'echo "{sha256}  {beside}" | sha256sum -c - > /dev/null',
-        f"chmod {mode} {beside}",
-        f"mv -f {beside} {name}",
-    )
-    made = f"umask 022; mkdir -p {inside} && cd {inside} || exit {_NO_DIRECTORY}"
-    return f"{made}; {' && '.join(steps)} || {{ rm -f {beside}; exit 1; }}"
