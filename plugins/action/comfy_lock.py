@@ -24,6 +24,7 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.load import lo
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.spec import Spec
 
 if t.TYPE_CHECKING:
+    from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_host import BuilderHost
     from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_store import Store
     from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.lock import Resolution
 
@@ -37,6 +38,8 @@ ARGUMENTS: dict[str, t.Any] = {
     "upgrade": {"type": "list", "elements": "str", "default": []},
     "python": {"type": "str"},
     "python_mirror": {"type": "str"},
+    "builder": {"type": "str"},
+    "uv_source": {"type": "path"},
     "git_mirrors": {"type": "dict", "default": {}},
     "python_indexes": {"type": "dict", "default": {}},
     "hf_endpoint": {"type": "str"},
@@ -109,7 +112,7 @@ class ActionModule(ActionBase):
         stale = lock_file.differences(before, spec.normalized) if before else []
         if options["state"] == "checked" or (options["stale"] == "refuse" and before):
             _refuse(path, before, stale)
-        if before and not stale and not options["upgrade"]:
+        if before and not stale and not options["upgrade"] and not self._lost(options, before):
             return before, []
         # What makes locks is imported when one is made: most runs only load one.
         from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.lock import make_lock
@@ -120,6 +123,13 @@ class ActionModule(ActionBase):
         action = {"part": "lock", "action": "change" if before else "create", "name": path.name}
         return after, [{**action, "before": _summary(before), "after": _summary(after)}]
 
+    def _lost(self, options: Result, before: Result) -> bool:
+        """Whether the lock is to be renewed and names wheels that were built and are gone, which are made again."""
+        if options["stale"] == "refuse":
+            return False
+        packages = [package for target in before["targets"].values() for package in target["packages"]]
+        return any(package["built_from"] for package in packages) and bool(self._store(options).lost(packages))
+
     def _resolution(self, options: Result, task_vars: Result, policy: Result) -> Resolution:
         from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds import Site
         from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_places import ControlNode
@@ -128,7 +138,7 @@ class ActionModule(ActionBase):
         from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.models import ModelResolution
 
         credentials = {**_environment_tokens(options), **options["credentials"]}
-        cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "comfyops-fleet"
+        cache = _cache()
         access = Access(cache / "git", options["git_mirrors"], credentials)
         return Resolution(
             git=access,
@@ -145,16 +155,32 @@ class ActionModule(ActionBase):
             host_python=lambda: self._host_python(task_vars),
             upgrade=frozenset(options["upgrade"]),
             report=display.display,
-            builds=Site(access, self._store(options, cache), (ControlNode(),), cache),
+            builds=Site(access, self._store(options), (ControlNode(), *self._builder_host(options, task_vars)), cache),
             python_mirror=options["python_mirror"],
         )
 
-    def _store(self, options: Result, cache: pathlib.Path) -> Store:
+    def _store(self, options: Result) -> Store:
         """Where built wheels are kept: beside the locks; in check mode, what is built is no part of them yet."""
         from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_store import Store
 
         kept = versions_directory(options["versions_dir"]) / "wheels"
-        return Store(cache / "built", (kept,)) if self._task.check_mode else Store(kept)
+        return Store(_cache() / "built", (kept,)) if self._task.check_mode else Store(kept)
+
+    def _builder_host(self, options: Result, task_vars: Result) -> list[BuilderHost]:
+        from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_host import BuilderHost
+        from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv import find_uv
+
+        name = options["builder"]
+        if not name:
+            return []
+        here = self._task.delegate_to or task_vars.get("inventory_hostname")
+        if here != name:
+            raise FleetError(
+                f"the task runs for {here}, and {name} is to build",
+                where="builder",
+                remedy=f"Give the task delegate_to: {name}",
+            )
+        return [BuilderHost(name, self, task_vars, options["uv_source"] or find_uv())]
 
     def _host_python(self, task_vars: Result) -> str:
         answered = self._low_level_execute_command(_ASK_PYTHON)
@@ -178,6 +204,10 @@ class ActionModule(ActionBase):
             if not target["version"] and not spec["python"]["version"]
         ]
         return sorted(loose)
+
+
+def _cache() -> pathlib.Path:
+    return pathlib.Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "comfyops-fleet"
 
 
 def _refuse(path: pathlib.Path, before: Result | None, stale: list[str]) -> None:

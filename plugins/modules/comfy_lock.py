@@ -19,6 +19,8 @@ description:
     a size and a sha256.
   - The same spec against the same upstream gives the same bytes. What is locked stays as long as it fits the spec; only
     O(upgrade) moves it.
+  - Git repositories and source archives that the spec names are built first, in a sandbox, and their wheels kept beside
+    the lock. A wheel that is gone from there is built again when the lock is made or renewed.
   - Runs on the control node in the play of the hosts, usually with C(run_once); no host is needed.
 extends_documentation_fragment:
   - comfyops.fleet.attributes
@@ -78,6 +80,16 @@ options:
         target's version. The newest that fits is written into the lock, by its hash; hosts get it when they need it.
       - In a lock that there is, it is entered or moved with V(python) in O(upgrade).
     type: str
+  builder:
+    description:
+      - Inventory name of a host that builds what has no wheel, where the control node has another machine type, a newer
+        C library or no Python of the target's version.
+      - The task has to be delegated to it. Nothing is built on a host that is not named here.
+    type: str
+  uv_source:
+    description:
+      - uv on the control node for the host that O(builder) names, if that is of another machine type.
+    type: path
   git_mirrors:
     description:
       - Where repositories are reached from here, as a mapping of URL prefixes; the longest that fits is used.
@@ -129,6 +141,13 @@ EXAMPLES = r"""
   comfyops.fleet.comfy_lock:
     version: demo
     state: checked
+  run_once: true
+
+- name: Make it with wheels that are built on a host of the target
+  comfyops.fleet.comfy_lock:
+    version: demo
+    builder: gpu-builder
+  delegate_to: gpu-builder
   run_once: true
 
 - name: Move one package to what its index has now

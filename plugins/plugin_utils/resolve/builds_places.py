@@ -76,10 +76,10 @@ def _work() -> c.Iterator[pathlib.Path]:
 
 
 def choose(builders: c.Sequence[Builder], environment: TargetEnvironment, label: str) -> tuple[Builder, Interpreter]:
-    """The builder for a target: the first that fits, one with an older or the same glibc before others.
+    """The builder for a target, of those that have its machine type and Python: the first whose glibc is not newer.
 
-    What a newer glibc makes may still fit (most packages have no libraries): that is seen on the wheel. Raises
-    FleetError when none has the target's machine type and Python.
+    Where all have a newer one, the last, which is the host that the user named; what it makes may still fit (most
+    packages have no libraries), and that is seen on the wheel. Raises FleetError when none has both.
     """
     fitting = []
     seen = []
@@ -100,8 +100,8 @@ def choose(builders: c.Sequence[Builder], environment: TargetEnvironment, label:
             remedy="Set comfy_builder to the inventory name of a host that has both, or install that Python on the"
             " control node",
         )
-    fitting.sort(key=lambda each: glibc_minor(each[1]) > environment.glibc)
-    return fitting[0]
+    safe = [each for each in fitting if glibc_minor(each[1]) <= environment.glibc]
+    return safe[0] if safe else fitting[-1]
 
 
 def glibc_minor(interpreter: Interpreter) -> int:

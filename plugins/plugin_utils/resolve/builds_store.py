@@ -60,6 +60,16 @@ class Store:
         found.sort(key=lambda wheel: wheel.sha256 != preferred)
         return found[0] if found else None
 
+    def lost(self, packages: c.Iterable[c.Mapping[str, t.Any]]) -> list[str]:
+        """The names of the lock's packages that were built and whose wheel is not here."""
+        places = (self.directory, *self.others)
+        return [
+            package["name"]
+            for package in packages
+            if package["built_from"]
+            and not any(named_by_content(place, package["sha256"], package["file"]).is_file() for place in places)
+        ]
+
     def keep(self, wheel: pathlib.Path, record: Record) -> BuiltWheel:
         """Put a wheel and its record into the store. record: name, version, inputs, requires, python, builder.
 

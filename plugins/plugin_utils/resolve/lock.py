@@ -136,7 +136,8 @@ def _target(
 ) -> Document:
     before = (previous or {}).get("targets", {}).get(name)
     python = _python(target, spec, before, resolution)
-    if before and previous and not resolution.upgrade and _same_demands(spec, previous, name, python, demands):
+    same = before and previous and not resolution.upgrade and _same_demands(spec, previous, name, python, demands)
+    if same and not resolution.builds.store.lost(before["packages"]):
         return t.cast(Document, before)
     resolution.report(f"target {name}: resolving packages for Python {python}")
     with tempfile.TemporaryDirectory(prefix="comfy-lock.") as work:
