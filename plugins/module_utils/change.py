@@ -18,8 +18,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.errors import Fleet
 PARTS = ("core", "nodes", "packages", "models", "current", "builds")
 
 
-@dataclasses.dataclass(frozen=True)
-class Change:
+class Change(t.NamedTuple):
     """One atomic, repeatable change.
 
     part: one of PARTS. name: what is changed, unique within the part (a file of a checkout, a distribution, a path of
@@ -34,7 +33,7 @@ class Change:
 
     def result(self) -> dict[str, t.Any]:
         """As the modules return it in ``actions``."""
-        return dataclasses.asdict(self)
+        return self._asdict()
 
 
 def diff(changes: c.Sequence[Change]) -> dict[str, dict[str, t.Any]]:
@@ -45,8 +44,7 @@ def diff(changes: c.Sequence[Change]) -> dict[str, dict[str, t.Any]]:
     }
 
 
-@dataclasses.dataclass(frozen=True)
-class Need:
+class Need(t.NamedTuple):
     """Room that a plan takes: ``size`` bytes on the file system of ``directory`` (which need not exist yet)."""
 
     directory: pathlib.Path

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import collections.abc as c
-import dataclasses
+import types
+import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.change import Change
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import Target
@@ -20,8 +21,7 @@ FOREIGN = "not of any package"
 PIP = "pip"
 
 
-@dataclasses.dataclass(frozen=True)
-class Environment:
+class Environment(t.NamedTuple):
     """An environment as it was found.
 
     python: its version. fault: why its interpreter can not be used, or None. versions: distribution to version.
@@ -33,7 +33,7 @@ class Environment:
     python: str | None
     fault: str | None
     versions: c.Mapping[str, str]
-    damaged: c.Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    damaged: c.Mapping[str, tuple[str, ...]] = types.MappingProxyType({})
     foreign: tuple[str, ...] = ()
 
 

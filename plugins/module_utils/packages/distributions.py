@@ -9,9 +9,9 @@ Source: the PyPA specifications "Recording installed projects" and "Names and no
 from __future__ import annotations
 
 import collections.abc as c
-import dataclasses
 import pathlib
 import re
+import typing as t
 
 DIST_INFO = ".dist-info"
 EGG_INFO = ".egg-info"
@@ -19,8 +19,7 @@ EGG_INFO = ".egg-info"
 BYTECODE = "__pycache__"
 
 
-@dataclasses.dataclass(frozen=True)
-class Distribution:
+class Distribution(t.NamedTuple):
     """An installed distribution: canonical name, version, and its metadata's entry in the directory."""
 
     name: str

@@ -9,14 +9,12 @@ A program (an interpreter, for its version) is run only when an environment has 
 from __future__ import annotations
 
 import collections.abc as c
-import dataclasses
 import os
 import re
 import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.core.paths import ENVIRONMENT_LINK
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.context import Context
-from ansible_collections.comfyops.fleet.plugins.module_utils.host.converge_lock import held_by_another
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import Layout
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.serving import serving_build
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.digest import DIGEST_LENGTH
@@ -35,8 +33,7 @@ if t.TYPE_CHECKING:
 _UNFINISHED = re.compile(rf"\.[0-9a-f]{{{DIGEST_LENGTH}}}\..+")
 
 
-@dataclasses.dataclass(frozen=True)
-class State:
+class State(t.NamedTuple):
     """A host's packages. environment: the one that the lock wants, None when it is not there.
 
     serving: distribution to version of the serving build. link: what the build's ``.venv`` says, None without one;
@@ -82,7 +79,11 @@ def unfinished_environments(layout: Layout) -> tuple[str, ...]:
         names = [name for name in os.listdir(layout.envs) if _UNFINISHED.fullmatch(name)]
     except OSError:
         return ()
-    return tuple(sorted(names)) if names and not held_by_another(layout.state) else ()
+    if not names:
+        return ()
+    from ansible_collections.comfyops.fleet.plugins.module_utils.host.converge_lock import held_by_another
+
+    return () if held_by_another(layout.state) else tuple(sorted(names))
 
 
 def _serving(context: Context) -> dict[str, str]:

@@ -14,12 +14,14 @@ import json
 import os
 import pathlib
 import posixpath
+import typing as t
 
-from ansible_collections.comfyops.fleet.plugins.module_utils.host.atomic import write_text
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import Layout
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.origin import ORIGIN_FILE
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.distributions import BYTECODE, is_metadata
-from ansible_collections.comfyops.fleet.plugins.module_utils.packages.record import Records
+
+if t.TYPE_CHECKING:
+    from ansible_collections.comfyops.fleet.plugins.module_utils.packages.record import Records
 
 FORMAT = 2
 # What says which distribution is there, of which files, and from where.
@@ -46,6 +48,9 @@ def take_fingerprints(site: pathlib.Path, records: Records) -> dict[str, Fingerp
 
 def write_receipt(path: pathlib.Path, fingerprints: Fingerprints) -> None:
     """Keep the fingerprints; they hold when the environment is renamed."""
+    # A look only reads receipts.
+    from ansible_collections.comfyops.fleet.plugins.module_utils.host.atomic import write_text
+
     write_text(path, json.dumps({"format": FORMAT, "fingerprints": fingerprints}, sort_keys=True))
 
 
