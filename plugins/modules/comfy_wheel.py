@@ -166,6 +166,11 @@ interpreter:
     version: 3.12.4
     machine: x86_64
     libc: glibc 2.36
+cache:
+  description: Directory on the host for what can be brought again, of E(XDG_CACHE_HOME) where that is set.
+  returned: when O(state=described)
+  type: str
+  sample: /root/.cache/comfyops-fleet
 log:
   description: All that the build said.
   returned: when O(state=present), outside check mode
@@ -187,6 +192,7 @@ failures:
       remedy: Allow user namespaces
 """
 
+import os
 import pathlib
 import shutil
 import tempfile
@@ -239,7 +245,7 @@ def main() -> None:
         interpreter = _interpreter(module)
         told = _told(interpreter)
         if module.params["state"] == "described":
-            module.exit_json(changed=False, interpreter=told)
+            module.exit_json(changed=False, interpreter=told, cache=_cache())
         if interpreter is None:
             raise FleetError(
                 f"this host has no Python {module.params['python']}", remedy="Install it, or set interpreter"
@@ -258,6 +264,11 @@ def main() -> None:
 def _interpreter(module: AnsibleModule) -> Interpreter | None:
     path = find_python(module.params["python"], module.params["interpreter"])
     return describe(path) if path else None
+
+
+def _cache() -> str:
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return str(pathlib.Path(base).expanduser() / "comfyops-fleet")
 
 
 def _told(interpreter: Interpreter | None) -> dict[str, str] | None:

@@ -7,17 +7,23 @@ from __future__ import annotations
 
 import pathlib
 import shlex
+import threading
 import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.held import named_by_content
 from ansible_collections.comfyops.fleet.plugins.module_utils.wheels.build import Interpreter, Order, Outcome
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.hosts.transfer import UV_REMEDY, read_program, transfer
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.hosts.transfer import (
+    UV_REMEDY,
+    Program,
+    read_program,
+    transfer,
+)
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_files import sha256_of
 
 MODULE: t.Final = "comfyops.fleet.comfy_wheel"
-# Beside what the control node itself keeps there; wheels of earlier builds need not be brought again.
-_DIRECTORY: t.Final = "~/.cache/comfyops-fleet/builder"
+# Below the host's cache: wheels of earlier builds need not be brought again.
+_DIRECTORY: t.Final = "builder"
 
 
 class BuilderHost:
@@ -27,49 +33,59 @@ class BuilderHost:
         self.name = f"the builder {name}"
         self._action, self._task_vars, self._uv = action, task_vars, uv
         self._found: dict[str, Interpreter | None] = {}
+        self._directory = pathlib.PurePosixPath()
+        # Builds run in threads, and a connection is for one at a time.
+        self._one_at_a_time = threading.RLock()
 
     def interpreter(self, python: str) -> Interpreter | None:
         """Its Python of a version. Raises FleetError when it does not answer."""
-        if python not in self._found:
-            answer = self._run({"state": "described", "python": python})["interpreter"]
-            self._found[python] = _interpreter(answer) if answer else None
-        return self._found[python]
+        with self._one_at_a_time:
+            if python not in self._found:
+                answer = self._run({"state": "described", "python": python})
+                self._directory = pathlib.PurePosixPath(answer["cache"], _DIRECTORY)
+                self._found[python] = _interpreter(answer["interpreter"]) if answer["interpreter"] else None
+            return self._found[python]
 
     def build(self, order: Order, interpreter: Interpreter, directory: pathlib.Path) -> Outcome:
         """Build there; a wheel that comes out is fetched into ``directory``."""
-        remote = pathlib.PurePosixPath(self._action._remote_expand_user(_DIRECTORY))
         program = read_program(self._uv)
         if program.machine != interpreter.machine:
             what = f"the control node's uv is for {program.machine}, and {self.name} is {interpreter.machine}"
             raise FleetError(what, where=str(program.path), remedy=UV_REMEDY)
-        result = self._run(
-            {
-                "python": interpreter.version,
-                "interpreter": str(interpreter.path),
-                "source": self._bring(order.archive, sha256_of(order.archive), remote),
-                "subdirectory": order.subdirectory,
-                "backend": order.backend,
-                "backend_path": list(order.backend_path),
-                "requires": [
-                    {"name": each.name, "sha256": each.sha256, "path": self._bring(each.path, each.sha256, remote)}
-                    for each in order.requires
-                ],
-                "wanted": list(order.wanted),
-                "epoch": order.epoch,
-                "environment": dict(order.variables),
-                "directory": f"{remote}/built",
-                "uv": self._bring(program.path, program.sha256, remote, "0755"),
-            }
-        )
-        log = str(result.get("log", ""))
-        if result.get("step"):
-            return Outcome(log, failed=result["step"])
-        if "wants" in result:
-            return Outcome(log, wants=tuple(result["wants"]))
-        return Outcome(log, wheel=self._fetch(result["wheel"], directory))
+        with self._one_at_a_time:
+            source = self._bring(order.archive, sha256_of(order.archive))
+            try:
+                result = self._run(self._options(order, interpreter, source, program))
+            finally:
+                self._remove(source)
+            log = str(result.get("log", ""))
+            if result.get("step"):
+                return Outcome(log, failed=result["step"])
+            if "wants" in result:
+                return Outcome(log, wants=tuple(result["wants"]))
+            return Outcome(log, wheel=self._fetch(result["wheel"], directory))
 
-    def _bring(self, path: pathlib.Path, sha256: str, remote: pathlib.PurePosixPath, mode: str = "0644") -> str:
-        place = named_by_content(pathlib.Path(remote), sha256, path.name)
+    def _options(self, order: Order, interpreter: Interpreter, source: str, program: Program) -> dict[str, t.Any]:
+        return {
+            "python": interpreter.version,
+            "interpreter": str(interpreter.path),
+            "source": source,
+            "subdirectory": order.subdirectory,
+            "backend": order.backend,
+            "backend_path": list(order.backend_path),
+            "requires": [
+                {"name": each.name, "sha256": each.sha256, "path": self._bring(each.path, each.sha256)}
+                for each in order.requires
+            ],
+            "wanted": list(order.wanted),
+            "epoch": order.epoch,
+            "environment": dict(order.variables),
+            "directory": f"{self._directory}/built",
+            "uv": self._bring(program.path, program.sha256, mode="0755"),
+        }
+
+    def _bring(self, path: pathlib.Path, sha256: str, mode: str = "0644") -> str:
+        place = named_by_content(pathlib.Path(self._directory), sha256, path.name)
         seen = self._action._low_level_execute_command(f"test -e {shlex.quote(str(place))}")
         if seen["rc"] != 0 and not transfer(self._action, path, place, sha256, mode):
             raise FleetError(
@@ -80,8 +96,11 @@ class BuilderHost:
     def _fetch(self, wheel: str, directory: pathlib.Path) -> pathlib.Path:
         place = directory / pathlib.PurePosixPath(wheel).name
         self._action._connection.fetch_file(wheel, str(place))
-        self._action._low_level_execute_command(f"rm -f {shlex.quote(wheel)}")
+        self._remove(wheel)
         return place
+
+    def _remove(self, path: str) -> None:
+        self._action._low_level_execute_command(f"rm -f {shlex.quote(path)}")
 
     def _run(self, options: dict[str, t.Any]) -> dict[str, t.Any]:
         """Run the module. A build that fails is a result; all else that fails is raised."""
