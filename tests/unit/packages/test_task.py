@@ -137,3 +137,30 @@ def test_a_token_is_nowhere_in_what_is_printed(run: Run, host_with_pip: Host) ->
     done = run(credentials={"127.0.0.1": "s3cret-token"})
     assert done["changed"], done["output"]
     assert "s3cret-token" not in done["output"]
+
+
+def test_what_only_the_control_node_has_comes_along_and_only_once(
+    run: Run, host_with_pip: Host, tmp_path: pathlib.Path
+) -> None:
+    host = host_with_pip
+    release = host.forge.index("built").wheel("ours", "1.0")
+    origin = {"git": "https://git.example/ours", "commit": "1" * 40, "subdirectory": None, "submodules": False}
+    built_from = {**origin, "requires": [], "python": "3.12.1"}
+    document = locked(release, index=None, source="git", built_from=built_from)
+    versions = tmp_path / "versions"
+    wheel = versions / "wheels" / release.sha256[:12] / release.filename
+    lock = host.document([document])
+    missing = run(lock=lock, versions_dir=str(versions))
+    assert f"{wheel}: is not on the control node, and hosts have it from nowhere else" in missing["msg"]
+    assert not host.root.exists()
+    wheel.parent.mkdir(parents=True)
+    wheel.write_bytes(release.content.data)
+    first = run(lock=lock, versions_dir=str(versions))
+    assert first["changed"], first["output"]
+    (pushed,) = host.root.glob("cache/pushed/*/*")
+    assert pushed.stat().st_mode & 0o777 == 0o444
+    assert [path for path in (request.path for request in host.forge.requests) if "ours" in path] == []
+    pushed.unlink()
+    second = run(lock=lock, versions_dir=str(versions))
+    assert not second["changed"]
+    assert not pushed.exists(), "the store has it"
