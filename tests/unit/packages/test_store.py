@@ -278,15 +278,23 @@ def test_the_lock_says_the_origin_and_not_the_host(host: Host) -> None:
     assert not (site(plain) / "sage-2.2.0.dist-info" / "direct_url.json").exists()
 
 
-def test_the_same_version_from_elsewhere_is_seen(host: Host, two: tuple[Context, Context]) -> None:
-    """As when somebody installs the package's build for CPUs, which has the same version and agrees with itself."""
+@pytest.mark.parametrize("store", [True, False])
+def test_the_same_version_from_elsewhere_is_seen(host: Host, two: tuple[Context, Context], store: bool) -> None:
+    """As when somebody installs the package's build for CPUs, which has the same version and agrees with itself.
+
+    With the store, its RECORD tells it; without, what it says of its origin, if it says anything.
+    """
     first, _second = two
     other = host.forge.index("other").wheel("pack3", "1.0", modules={"pack3/__init__.py": "BUILD = 'cpu'\n"})
-    uv = str(first.settings.uv)
-    shutil.copy(other.content.path, host.root / other.filename)
-    command = [uv, "pip", "install", "--reinstall", "--no-deps", "--python", str(first.environment / "bin" / "python")]
-    subprocess.run([*command, str(host.root / other.filename)], check=True, capture_output=True)
-    (site(first) / "pack3-1.0.dist-info" / "direct_url.json").unlink()
+    wheels = host.root / "wheels"
+    wheels.mkdir()
+    shutil.copy(other.content.path, wheels / other.filename)
+    python = str(first.environment / "bin" / "python")
+    where = ["--no-index", "--find-links", str(wheels), "pack3"] if store else [str(wheels / other.filename)]
+    command = [str(first.settings.uv), "--no-config", "pip", "install", "--reinstall", "--no-deps", "--python", python]
+    subprocess.run([*command, *where], check=True, capture_output=True)
+    if not store:
+        shutil.rmtree(first.layout.cache)
     assert told(look(first).changes)[0] == "change pack3: damaged > 1.0"
     converge(first)
     assert (site(first) / "pack3" / "part2.py").read_text() == CODE
