@@ -13,6 +13,7 @@ import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, raise_all
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import git, requirement_files
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.requirement_sources import name_in_repository
 
 Entry = c.Mapping[str, t.Any]
 CORE = "core"
@@ -107,7 +108,7 @@ def _resolve(
     if kept and kept.locked.commit == commit and _same_reading(wanted, kept.wanted):
         return kept.locked
     tree = git.tree_of(access, wanted.repo, commit)
-    file, lines = _requirements(wanted, tree)
+    file, lines = _requirements(wanted, tree, report)
     submodules = git.submodules_of(tree) if wanted.submodules else []
     asked = wanted.ref or ("the commit" if wanted.commit else "the default branch")
     report(f"{wanted.name}: {asked} is {commit[:12]}, {len(lines)} requirement(s)")
@@ -128,7 +129,7 @@ def _same_reading(wanted: Wanted, before: Wanted) -> bool:
     return now == (before.repo, before.submodules, before.requirements)
 
 
-def _requirements(wanted: Wanted, tree: git.Tree) -> tuple[str | None, list[str]]:
+def _requirements(wanted: Wanted, tree: git.Tree, report: c.Callable[[str], None]) -> tuple[str | None, list[str]]:
     if wanted.requirements is False:
         return None, []
     if not isinstance(wanted.requirements, (bool, str)):
@@ -142,7 +143,13 @@ def _requirements(wanted: Wanted, tree: git.Tree) -> tuple[str | None, list[str]
             where=wanted.repo,
             remedy=f"Requirement files there: {', '.join(_requirement_files(tree)) or 'none'}",
         )
-    return file, requirement_files.parse(tree.read(file), f"{wanted.name} {file}", _includes(tree, file))
+    return file, requirement_files.parse(
+        tree.read(file),
+        f"{wanted.name} {file}",
+        _includes(tree, file),
+        report,
+        lambda url: name_in_repository(tree.access, url),
+    )
 
 
 def _includes(tree: git.Tree, file: str) -> c.Callable[[str], bytes]:

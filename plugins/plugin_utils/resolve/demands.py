@@ -20,10 +20,6 @@ if t.TYPE_CHECKING:
 
 SPEC: t.Final = "spec"
 FLEET: t.Final = "comfyops.fleet"
-_WHEEL_REMEDY: t.Final = (
-    'Build its wheel once, put it where hosts reach it, and name that in python_packages: {{"name": "{name}", "url":'
-    ' "https://.../{file}", "sha256": "..."}}'
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +29,11 @@ class Demand:
     owner: str
     file: str | None
     lines: tuple[str, ...]
+
+    @property
+    def is_of_code(self) -> bool:
+        """Whether it is of ComfyUI or of a node, and not of the spec."""
+        return self.owner == "core" or self.owner.startswith("node:")
 
     @property
     def label(self) -> str:
@@ -60,6 +61,11 @@ class Line:
     def url(self) -> str | None:
         """The URL without its fragment, where the line names one."""
         return self.requirement.url.partition("#")[0] if self.requirement.url else None
+
+    @property
+    def needs_build(self) -> bool:
+        """Whether it names a repository or a source archive, of which a wheel would have to be built first."""
+        return self.url is not None and not urllib.parse.urlsplit(self.url).path.lower().endswith(".whl")
 
     def __str__(self) -> str:
         return f"{self.demand.label}: {self.text}"
@@ -104,16 +110,13 @@ def lines_for(
             if line.name in excluded or (marker and not marker.evaluate(t.cast("dict[str, str | set[str]]", markers))):
                 continue
             lines.append(line)
-            faults += _build_faults(line)
+            if line.needs_build and not demand.is_of_code:
+                faults.append(_needs_build(line))
     return lines, faults
 
 
-def _build_faults(line: Line) -> list[FleetError]:
-    """A line that names a repository or a source archive: a wheel of it would have to be built first."""
-    if line.url is None or urllib.parse.urlsplit(line.url).path.lower().endswith(".whl"):
-        return []
-    remedy = _WHEEL_REMEDY.format(name=line.name, file=f"{line.name.replace('-', '_')}-1.0-py3-none-any.whl")
-    if line.demand.owner != SPEC:
-        remedy += "; then give the node lines of its own, without this one, in custom_nodes[].requirements"
-    what = f"{shown(line.text)} needs a build, and no code of others runs while locking"
-    return [FleetError(what, where=f"{line.demand.label}", remedy=remedy)]
+def _needs_build(line: Line) -> FleetError:
+    """A line of the spec's settings that names a repository or a source archive."""
+    what = f"{shown(line.text)} needs a build, which only an entry of python_packages can ask for"
+    remedy = f'Add it there: {{"name": "{line.name}", "git": "...", "commit": "..."}}, and name it here without its URL'
+    return FleetError(what, where=line.demand.label, remedy=remedy)

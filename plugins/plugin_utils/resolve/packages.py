@@ -24,6 +24,7 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands imp
     lines_for,
 )
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import DEFAULT, Indexes, read_indexes
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.requirement_sources import settle_sources
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.target_environment import (
     TargetEnvironment,
     target_environment,
@@ -77,7 +78,9 @@ def resolve_target(
     Raises FleetError, or Failures with all faults of the input.
     """
     environment = target_environment(name, target["platform"], python)
-    question, indexes = _question(environment, demands, python_section, packages, index_urls, kept or (), upgrade)
+    question, indexes, replaced = _question(
+        environment, demands, python_section, packages, index_urls, kept or (), upgrade, site
+    )
     build_question = _builds_question(question, kept or ())
     wanted = builds.wanted_of(packages, python_section["build"], build_question, site)
     built = builds.build_wheels(wanted, build_question, site, work=work, report=report)
@@ -96,7 +99,7 @@ def resolve_target(
         "indexes": dict(indexes.urls),
         "interpreter": None,
         "packages": entries.all_of(found),
-        "replaced": [],
+        "replaced": replaced,
     }
 
 
@@ -108,10 +111,12 @@ def _question(
     index_urls: c.Mapping[str, str],
     kept: c.Sequence[Section],
     upgrade: c.Collection[str],
-) -> tuple[Question, Indexes]:
+    site: builds.Site,
+) -> tuple[Question, Indexes, list[Document]]:
     indexes, index_faults = read_indexes(section, packages, index_urls)
     excluded = frozenset(section["exclude"])
     lines, line_faults = lines_for(environment, [*demands, demand_of_spec(packages)], excluded)
+    settled = settle_sources(lines, packages, site.access, site.cache / "wheels")
     overrides, override_faults = lines_for(
         environment, [Demand(_OVERRIDES, None, tuple(section["overrides"]))], frozenset()
     )
@@ -120,14 +125,15 @@ def _question(
             *_unsupported(section),
             *index_faults,
             *line_faults,
+            *settled.faults,
             *override_faults,
-            *_bound_faults(lines, overrides, indexes),
+            *_bound_faults(settled.lines, overrides, indexes),
             *_refused_names(overrides, excluded),
         ]
     )
     question = Question(
         environment=environment,
-        lines=lines,
+        lines=settled.lines,
         indexes=indexes,
         overrides=overrides,
         excluded=excluded,
@@ -135,7 +141,7 @@ def _question(
         kept={entry["name"]: entry["version"] for entry in kept if entry["source"] == INDEX},
         upgrade=upgrade,
     )
-    return question, indexes
+    return question, indexes, settled.replaced
 
 
 def _builds_question(question: Question, kept: c.Sequence[Section]) -> builds.Question:

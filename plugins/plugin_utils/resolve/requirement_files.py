@@ -18,7 +18,7 @@ import shlex
 import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, raise_all
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.requirement_lines import read_requirement
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.requirement_lines import NameOf, read_requirement
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec import pip_options
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.finding import shown
 
@@ -88,18 +88,20 @@ def parse(
     where: str,
     include: c.Callable[[str], bytes],
     report: c.Callable[[str], None] | None = None,
+    name_of: NameOf | None = None,
 ) -> list[str]:
     """The requirements of a requirements file, each as one PEP 508 line without options and comments.
 
     where: the node and the file, for messages. include: gives the content of a file named by its path relative to the
-    folder of this one; it raises FleetError or OSError where there is none. report: told what was guessed.
+    folder of this one; it raises FleetError or OSError where there is none. report: told what was guessed. name_of:
+    asked for the name of the project that a git URL without one leads to.
 
     Lines of constraint files bound what the file itself asks for; one that bounds anything else is an error, as there
     is no requirement to put the bound on.
 
     Raises FleetError, or Failures with all faults of the file and of those that it includes.
     """
-    reading = _Reading(include, report or _discard)
+    reading = _Reading(include, report or _discard, name_of)
     reading.read_file(content, where, path="", constraint=False)
     reading.bound()
     raise_all(reading.faults)
@@ -113,9 +115,12 @@ def _discard(_note: str) -> None:
 class _Reading:
     """What is known while a file and its includes are read."""
 
-    def __init__(self, include: c.Callable[[str], bytes], report: c.Callable[[str], None]) -> None:
+    def __init__(
+        self, include: c.Callable[[str], bytes], report: c.Callable[[str], None], name_of: NameOf | None
+    ) -> None:
         self._include = include
         self._report = report
+        self._name_of = name_of
         self._seen: set[tuple[str, bool]] = {("", False)}
         self._constraints: list[tuple[_Line, Requirement]] = []
         self.requirements: list[Requirement] = []
@@ -159,9 +164,13 @@ class _Reading:
             raise line.fault(f"uses the environment variable {variable['name']}, which differs from machine to machine")
         text, options = _split_options(line)
         for name, value in options:
-            self._read_option(line, name, value, path)
+            if name == "--editable" and value.lower().startswith("git+"):
+                # For a lock it is what it would be without the option.
+                text = value
+            else:
+                self._read_option(line, name, value, path)
         if text:
-            found = read_requirement(text, line.fault)
+            found = read_requirement(text, line.fault, self._name_of)
             if constraint:
                 self._constraints.append((line, found))
             else:

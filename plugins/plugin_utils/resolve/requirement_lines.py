@@ -28,6 +28,8 @@ if t.TYPE_CHECKING:
     from packaging.requirements import Requirement
 
 Fault = c.Callable[..., FleetError]
+# The name of the project in the repository of a git URL, None where it does not say it; it raises FleetError.
+NameOf = c.Callable[[str], str | None]
 
 _SCHEME = re.compile(r"(?:(?P<system>git|hg|svn|bzr)\+)?(?P<scheme>[a-z][a-z0-9.-]+):", re.IGNORECASE)
 _ARCHIVES: t.Final = (".whl", ".tar.gz", ".tar.bz2", ".tar.xz", ".tgz", ".zip")
@@ -35,17 +37,17 @@ _NAME_REMEDY: t.Final = "Write 'name @ url' into the spec instead: custom_nodes[
 _PATH_REMEDY: t.Final = "Name a published package instead, in custom_nodes[].requirements"
 
 
-def read_requirement(text: str, fault: Fault) -> Requirement:
+def read_requirement(text: str, fault: Fault, name_of: NameOf | None = None) -> Requirement:
     """The requirement that a line says. fault: makes the error for a line from what is wrong and, if known, the remedy.
 
-    Raises FleetError.
+    name_of: asked for the name of what a line without one leads to. Raises FleetError.
     """
     from packaging.requirements import InvalidRequirement, Requirement
 
     if _is_path(text):
         raise fault(f"{shown(text)} is a path on somebody's machine", _PATH_REMEDY)
     try:
-        requirement = Requirement(_named(text, fault) if _SCHEME.match(text) else text)
+        requirement = Requirement(_named(text, fault, name_of) if _SCHEME.match(text) else text)
     except InvalidRequirement as error:
         reason, _newline, pointer = str(error).partition("\n")
         column = pointer.partition("\n")[2].find("^") - 3
@@ -63,18 +65,31 @@ def _is_path(text: str) -> bool:
     return target[:1] in {".", "/", "~"} or "/" in target or "\\" in target or target.lower().endswith(_ARCHIVES)
 
 
-def _named(text: str, fault: Fault) -> str:
+def _named(text: str, fault: Fault, name_of: NameOf | None) -> str:
     """A bare URL as ``name @ url``; its marker, if any, follows ``;`` and a space."""
     url, semicolon, marker = text.partition("; ")
     url = url.strip()
     plain, _mark, fragment = url.partition("#")
     values = dict(urllib.parse.parse_qsl(fragment))
-    name = values.pop("egg", None) or _name_of_file(plain)
-    if not name:
-        raise fault(f"{shown(text)} does not say the package's name", _NAME_REMEDY)
+    egg = values.pop("egg", None)
     kept = urllib.parse.urlencode(values, safe="/:")
     address = f"{plain}#{kept}" if kept else plain
+    name = egg or _name_of_file(plain) or _name_in_repository(text, address, fault, name_of)
+    if not name:
+        raise fault(f"{shown(text)} does not say the package's name", _NAME_REMEDY)
     return f"{name} @ {address} ; {marker}" if semicolon else f"{name} @ {address}"
+
+
+def _name_in_repository(text: str, address: str, fault: Fault, name_of: NameOf | None) -> str | None:
+    if name_of is None or not address.lower().startswith("git+"):
+        return None
+    _check_url(address, text, fault)
+    try:
+        return name_of(address)
+    except FleetError as error:
+        raise fault(
+            f"{shown(text)} does not say the package's name, and cannot be read: {error}", _NAME_REMEDY
+        ) from error
 
 
 def _name_of_file(url: str) -> str | None:
