@@ -13,7 +13,7 @@ import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, raise_all
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import git, requirement_files
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.requirement_sources import name_in_repository
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.requirement_sources import OfTree
 
 Entry = c.Mapping[str, t.Any]
 CORE = "core"
@@ -148,7 +148,7 @@ def _requirements(wanted: Wanted, tree: git.Tree, report: c.Callable[[str], None
         f"{wanted.name} {file}",
         _includes(tree, file),
         report,
-        lambda url: name_in_repository(tree.access, url),
+        OfTree(tree),
     )
 
 

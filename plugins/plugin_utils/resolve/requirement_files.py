@@ -18,7 +18,7 @@ import shlex
 import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, raise_all
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.requirement_lines import NameOf, read_requirement
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.requirement_lines import Sources, read_requirement
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec import pip_options
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.finding import shown
 
@@ -48,10 +48,8 @@ _SOURCES: t.Final = {
     "--default-index": "a package index",
     "--no-index": "package indexes",
     "--find-links": "a place of packages",
-    "--editable": "a folder or repository to install from",
 }
 _SOURCE_REMEDIES: t.Final = {
-    "--editable": "Name a wheel of it in python_packages",
     "--find-links": "Name the wheel in python_packages",
 }
 _INDEX_REMEDY: t.Final = "Name the index in python.indexes, with the packages that come from it"
@@ -88,20 +86,20 @@ def parse(
     where: str,
     include: c.Callable[[str], bytes],
     report: c.Callable[[str], None] | None = None,
-    name_of: NameOf | None = None,
+    sources: Sources | None = None,
 ) -> list[str]:
     """The requirements of a requirements file, each as one PEP 508 line without options and comments.
 
     where: the node and the file, for messages. include: gives the content of a file named by its path relative to the
-    folder of this one; it raises FleetError or OSError where there is none. report: told what was guessed. name_of:
-    asked for the name of the project that a git URL without one leads to.
+    folder of this one; it raises FleetError or OSError where there is none. report: told what was guessed. sources:
+    asked for the names of what lines without one lead to.
 
     Lines of constraint files bound what the file itself asks for; one that bounds anything else is an error, as there
     is no requirement to put the bound on.
 
     Raises FleetError, or Failures with all faults of the file and of those that it includes.
     """
-    reading = _Reading(include, report or _discard, name_of)
+    reading = _Reading(include, report or _discard, sources)
     reading.read_file(content, where, path="", constraint=False)
     reading.bound()
     raise_all(reading.faults)
@@ -116,11 +114,11 @@ class _Reading:
     """What is known while a file and its includes are read."""
 
     def __init__(
-        self, include: c.Callable[[str], bytes], report: c.Callable[[str], None], name_of: NameOf | None
+        self, include: c.Callable[[str], bytes], report: c.Callable[[str], None], sources: Sources | None
     ) -> None:
         self._include = include
         self._report = report
-        self._name_of = name_of
+        self._sources = sources
         self._seen: set[tuple[str, bool]] = {("", False)}
         self._constraints: list[tuple[_Line, Requirement]] = []
         self.requirements: list[Requirement] = []
@@ -164,13 +162,13 @@ class _Reading:
             raise line.fault(f"uses the environment variable {variable['name']}, which differs from machine to machine")
         text, options = _split_options(line)
         for name, value in options:
-            if name == "--editable" and value.lower().startswith("git+"):
+            if name == "--editable" and value:
                 # For a lock it is what it would be without the option.
                 text = value
             else:
                 self._read_option(line, name, value, path)
         if text:
-            found = read_requirement(text, line.fault, self._name_of)
+            found = read_requirement(text, line.fault, self._sources)
             if constraint:
                 self._constraints.append((line, found))
             else:

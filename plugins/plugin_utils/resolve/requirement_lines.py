@@ -28,8 +28,17 @@ if t.TYPE_CHECKING:
     from packaging.requirements import Requirement
 
 Fault = c.Callable[..., FleetError]
-# The name of the project in the repository of a git URL, None where it does not say it; it raises FleetError.
-NameOf = c.Callable[[str], str | None]
+
+
+class Sources(t.Protocol):
+    """Who can look at what lines lead to. Both give None where it does not say its name, and raise FleetError."""
+
+    def name_of(self, url: str) -> str | None:
+        """The name of the project in the repository of a git URL of pip's."""
+
+    def entry_of(self, path: str) -> str | None:
+        """The entry of python_packages for a path that is in the repository of the requirements file."""
+
 
 _SCHEME = re.compile(r"(?:(?P<system>git|hg|svn|bzr)\+)?(?P<scheme>[a-z][a-z0-9.-]+):", re.IGNORECASE)
 _ARCHIVES: t.Final = (".whl", ".tar.gz", ".tar.bz2", ".tar.xz", ".tgz", ".zip")
@@ -37,17 +46,17 @@ _NAME_REMEDY: t.Final = "Write 'name @ url' into the spec instead: custom_nodes[
 _PATH_REMEDY: t.Final = "Name a published package instead, in custom_nodes[].requirements"
 
 
-def read_requirement(text: str, fault: Fault, name_of: NameOf | None = None) -> Requirement:
+def read_requirement(text: str, fault: Fault, sources: Sources | None = None) -> Requirement:
     """The requirement that a line says. fault: makes the error for a line from what is wrong and, if known, the remedy.
 
-    name_of: asked for the name of what a line without one leads to. Raises FleetError.
+    sources: asked for the name of what a line without one leads to. Raises FleetError.
     """
     from packaging.requirements import InvalidRequirement, Requirement
 
     if _is_path(text):
-        raise fault(f"{shown(text)} is a path on somebody's machine", _PATH_REMEDY)
+        raise _path_fault(text, fault, sources)
     try:
-        requirement = Requirement(_named(text, fault, name_of) if _SCHEME.match(text) else text)
+        requirement = Requirement(_named(text, fault, sources) if _SCHEME.match(text) else text)
     except InvalidRequirement as error:
         reason, _newline, pointer = str(error).partition("\n")
         column = pointer.partition("\n")[2].find("^") - 3
@@ -58,6 +67,18 @@ def read_requirement(text: str, fault: Fault, name_of: NameOf | None = None) -> 
     return requirement
 
 
+def _path_fault(text: str, fault: Fault, sources: Sources | None) -> FleetError:
+    target, reason = re.split(r"[ ;\[]", text, maxsplit=1)[0], ""
+    try:
+        entry = None if sources is None or _SCHEME.match(text) else sources.entry_of(target)
+    except FleetError as error:
+        entry, reason = None, f" ({error})"
+    if entry is None:
+        return fault(f"{shown(text)} is a path on somebody's machine{reason}", _PATH_REMEDY)
+    remedy = f"Add to python_packages: {entry}; and give the node lines of its own, without this one"
+    return fault(f"{shown(text)} is a path in its own repository", f"{remedy}, in custom_nodes[].requirements")
+
+
 def _is_path(text: str) -> bool:
     target = re.split(r"[ ;\[]", text, maxsplit=1)[0]
     if _SCHEME.match(text) or "@" in text:
@@ -65,7 +86,7 @@ def _is_path(text: str) -> bool:
     return target[:1] in {".", "/", "~"} or "/" in target or "\\" in target or target.lower().endswith(_ARCHIVES)
 
 
-def _named(text: str, fault: Fault, name_of: NameOf | None) -> str:
+def _named(text: str, fault: Fault, sources: Sources | None) -> str:
     """A bare URL as ``name @ url``; its marker, if any, follows ``;`` and a space."""
     url, semicolon, marker = text.partition("; ")
     url = url.strip()
@@ -74,18 +95,18 @@ def _named(text: str, fault: Fault, name_of: NameOf | None) -> str:
     egg = values.pop("egg", None)
     kept = urllib.parse.urlencode(values, safe="/:")
     address = f"{plain}#{kept}" if kept else plain
-    name = egg or _name_of_file(plain) or _name_in_repository(text, address, fault, name_of)
+    name = egg or _name_of_file(plain) or _name_in_repository(text, address, fault, sources)
     if not name:
         raise fault(f"{shown(text)} does not say the package's name", _NAME_REMEDY)
     return f"{name} @ {address} ; {marker}" if semicolon else f"{name} @ {address}"
 
 
-def _name_in_repository(text: str, address: str, fault: Fault, name_of: NameOf | None) -> str | None:
-    if name_of is None or not address.lower().startswith("git+"):
+def _name_in_repository(text: str, address: str, fault: Fault, sources: Sources | None) -> str | None:
+    if sources is None or not address.lower().startswith("git+"):
         return None
     _check_url(address, text, fault)
     try:
-        return name_of(address)
+        return sources.name_of(address)
     except FleetError as error:
         raise fault(
             f"{shown(text)} does not say the package's name, and cannot be read: {error}", _NAME_REMEDY

@@ -79,15 +79,39 @@ def repository_of(url: str) -> Repository:
     return Repository(head, ref or None, dict(urllib.parse.parse_qsl(fragment)).get("subdirectory"))
 
 
+@dataclasses.dataclass(frozen=True)
+class OfTree:
+    """What the requirement lines of a repository at a commit lead to."""
+
+    tree: git.Tree
+
+    def name_of(self, url: str) -> str | None:
+        """The name of the project that a git URL of pip's leads to."""
+        return name_in_repository(self.tree.access, url)
+
+    def entry_of(self, path: str) -> str | None:
+        """The entry of python_packages for a directory of the repository."""
+        subdirectory = posixpath.normpath(path)
+        folder = "" if subdirectory == "." else subdirectory
+        name = _name_in(self.tree, folder)
+        if name is None:
+            return None
+        entry = {"name": name, "git": self.tree.repo, "commit": self.tree.commit}
+        return json.dumps({**entry, "subdirectory": folder} if folder else entry)
+
+
 def name_in_repository(access: git.Access, url: str) -> str | None:
     """The name of the project that a git URL of pip's leads to; None where its files do not say it as data.
 
     Raises FleetError when the repository cannot be read.
     """
     wanted = repository_of(url)
-    tree = git.tree_of(access, wanted.repo, _commit(access, wanted))
+    return _name_in(git.tree_of(access, wanted.repo, _commit(access, wanted)), wanted.subdirectory or "")
+
+
+def _name_in(tree: git.Tree, folder: str) -> str | None:
     for file, read in (("pyproject.toml", _of_pyproject), ("setup.cfg", _of_setup_cfg), ("setup.py", _of_setup_py)):
-        path = posixpath.join(wanted.subdirectory or "", file)
+        path = posixpath.join(folder, file)
         name = read(tree.read(path).decode("utf-8", "replace")) if tree.has(path) else None
         if name:
             return name

@@ -122,7 +122,7 @@ def test_a_constraint_on_what_is_not_asked_for_is_refused() -> None:
         ("-i https://p.example/simple", "a package index (--index-url)", "python.indexes"),
         ("torch --index-url https://p.example/cu130", "a package index (--index-url)", "python.indexes"),
         ("-f https://p.example/", "a place of packages (--find-links)", "python_packages"),
-        ("-e .", "a folder or repository to install from (--editable)", "python_packages"),
+        ("-e .", "'.' is a path on somebody's machine", "Name a published package instead"),
         ("--no-index", "package indexes (--no-index)", "custom_nodes[].requirements"),
         ("torch --no-deps", "has an option (--no-deps)", "python.exclude"),
         ("--pre", "has an option (--pre)", "name==2.0rc1"),

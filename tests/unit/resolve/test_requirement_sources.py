@@ -42,18 +42,17 @@ SETUP = "import os\nfrom setuptools import setup\nos.unlink('/nothing')\nsetup(v
 
 
 @pytest.mark.parametrize(
-    ("files", "suffix"),
+    ("files", "option", "suffix"),
     [
-        ({"pyproject.toml": '[project]\nname = "mine"\n'}, ""),
-        ({"pyproject.toml": '[tool.poetry]\nname = "mine"\n'}, "@main"),
-        ({"pyproject.toml": "[build-system]\nrequires = []\n", "setup.cfg": "[metadata]\nname = mine\n"}, ".git"),
-        ({"setup.py": SETUP}, ""),
-        ({"python/setup.py": SETUP}, "#subdirectory=python"),
-        ({"README": ""}, "#egg=mine"),
+        ({"pyproject.toml": '[project]\nname = "mine"\n'}, "", ""),
+        ({"pyproject.toml": '[tool.poetry]\nname = "mine"\n'}, "-e ", "@main"),
+        ({"pyproject.toml": "[build-system]\nrequires = []\n", "setup.cfg": "[metadata]\nname = mine\n"}, "", ".git"),
+        ({"setup.py": SETUP}, "--editable=", ""),
+        ({"python/setup.py": SETUP}, "", "#subdirectory=python"),
+        ({"README": ""}, "-e ", "#egg=mine"),
     ],
 )
-@pytest.mark.parametrize("option", ["", "-e ", "--editable="])
-def test_a_repository_without_a_name(resolver: Resolver, files: dict[str, t.Any], suffix: str, option: str) -> None:
+def test_a_repository_without_a_name(resolver: Resolver, files: dict[str, t.Any], option: str, suffix: str) -> None:
     repository = resolver.forge.repository("people/mine")
     commit = repository.commit(files)
     (line,) = lines_of(resolver, f"{option}git+{repository.url}{suffix}\n")
@@ -114,3 +113,19 @@ def test_files_in_other_encodings(resolver: Resolver) -> None:
 def test_files_that_include_and_constrain_others(resolver: Resolver) -> None:
     files = {"more/base.txt": "pillow\n-c ../limits.txt\n", "limits.txt": "pillow<12\n"}
     assert lines_of(resolver, "-r more/base.txt\nnumpy\n", files) == ("pillow", "numpy", "pillow<12")
+
+
+@pytest.mark.parametrize(
+    ("path", "folder"), [("./python", "python"), ("-e .", None), ("python/ ; sys_platform == 'linux'", "python")]
+)
+def test_a_path_of_the_node_itself(resolver: Resolver, path: str, folder: str | None) -> None:
+    place = f"{folder}/" if folder else ""
+    with pytest.raises(FleetError) as caught:
+        lines_of(resolver, f"{path}\n", {f"{place}pyproject.toml": '[project]\nname = "inner"\n'})
+    node = resolver.forge.repository("people/node")
+    expected = {"name": "inner", "git": node.url, "commit": node.head()}
+    assert entry_in(str(caught.value)) == ({**expected, "subdirectory": folder} if folder else expected)
+    assert "lines of its own, without this one" in str(caught.value)
+    with pytest.raises(FleetError) as caught:
+        lines_of(resolver, "../elsewhere\n")
+    assert "is a path on somebody's machine" in str(caught.value)
