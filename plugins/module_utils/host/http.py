@@ -27,8 +27,6 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.errors import Fleet
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.url import origin, refusal, shown, token_for
 
 USER_AGENT = "comfyops.fleet/1"
-# What package indexes call the user whose password is a token.
-TOKEN_USER = "__token__"
 _SUCCESS = range(200, 300)
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 10
@@ -38,10 +36,9 @@ _UNAUTHORIZED = frozenset({401, 403})
 
 @dataclasses.dataclass(frozen=True)
 class Access:
-    """What a request may do. credentials: host name (and port) to token. timeout: seconds, to connect and between bytes.
+    """What a request may do. credentials: host name (and port) to token. timeout: seconds to connect, between bytes.
 
-    basic: the credentials are sent as user and password (RFC 7617), as package indexes want them; each is then
-    ``user:password``, or a token.
+    basic: credentials with a colon are ``user:password`` and sent so (RFC 7617), as package indexes want them.
     """
 
     credentials: c.Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False)
@@ -52,10 +49,9 @@ class Access:
     def authorization(self, url: str) -> str | None:
         """The header of that name for the URL's host."""
         token = token_for(url, self.credentials)
-        if token is None or not self.basic:
-            return token and f"Bearer {token}"
-        pair = token if ":" in token else f"{TOKEN_USER}:{token}"
-        return f"Basic {base64.b64encode(pair.encode()).decode()}"
+        if token and self.basic and ":" in token:
+            return f"Basic {base64.b64encode(token.encode()).decode()}"
+        return token and f"Bearer {token}"
 
 
 class HttpFault(FleetError):

@@ -16,9 +16,9 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document impor
 # The default index; without a URL of its own it is uv's.
 DEFAULT_INDEX = "pypi"
 # What package indexes call the user whose password is a token.
-_TOKEN_USER = "__token__"
+TOKEN_USER = "__token__"
 # What stands for the password where the user is the token; netrc has no empty one.
-_NO_PASSWORD = "x-oauth-basic"
+NO_PASSWORD = "x-oauth-basic"
 _UNSAFE = re.compile(r"[\s\"'#]")
 
 
@@ -57,9 +57,21 @@ def netrc(context: Context) -> str:
     for name in _names(context.target.packages):
         parts = urllib.parse.urlsplit(_configured(context, name) or "")
         if parts.hostname and parts.username:
-            password = parts.password or _NO_PASSWORD
+            password = parts.password or NO_PASSWORD
             known.setdefault(parts.hostname, f"{urllib.parse.unquote(parts.username)}:{urllib.parse.unquote(password)}")
-    return "".join(_machine(host, value) for host, value in sorted(known.items()) if value)
+    return "".join(netrc_entry(host, value) for host, value in sorted(known.items()) if value)
+
+
+def netrc_entry(host: str, value: str) -> str:
+    """The line of netrc(5) for ``token`` or ``user:password``. Raises FleetError for one that it cannot express."""
+    user, password = value.split(":", 1) if ":" in value else (TOKEN_USER, value)
+    if any(_UNSAFE.search(part) for part in (host, user, password)):
+        raise FleetError(
+            f"the credentials for {host!r} have a blank, a quote or # in them",
+            where="comfy_credentials",
+            remedy="Make a token without such characters",
+        )
+    return f"machine {host} login {user} password {password}\n"
 
 
 def missing_indexes(context: Context) -> list[FleetError]:
@@ -80,17 +92,6 @@ def _configured(context: Context, name: str) -> str | None:
 def _without_user(url: str) -> str:
     parts = urllib.parse.urlsplit(url)
     return urllib.parse.urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-
-
-def _machine(host: str, value: str) -> str:
-    user, password = value.split(":", 1) if ":" in value else (_TOKEN_USER, value)
-    if any(_UNSAFE.search(part) for part in (host, user, password)):
-        raise FleetError(
-            f"the credentials for {host!r} have a blank, a quote or # in them",
-            where="comfy_credentials",
-            remedy="Make a token without such characters",
-        )
-    return f"machine {host} login {user} password {password}\n"
 
 
 def _names(packages: c.Iterable[Package]) -> set[str]:

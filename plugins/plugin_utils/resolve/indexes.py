@@ -1,36 +1,40 @@
 # Copyright (c) 2026, the comfyops.fleet contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The package indexes of a spec: which package comes from which, and where each is reached from here."""
+"""The package indexes of a spec: which package comes from which, and where and with what each is reached from here."""
 
 from __future__ import annotations
 
-import base64
 import collections.abc as c
 import dataclasses
-import json
 import typing as t
 import urllib.parse
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.http import Access, HttpFault
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.url import refusal
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.index_credentials import index_access
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.index_pages import ListedFile, read_project
 
 DEFAULT: t.Final = "pypi"
-# The name of the project file that binds packages to indexes: uv shows it as who asks for them.
-PROJECT: t.Final = "comfyops-fleet-indexes"
+# Where wheels are from that no index has: built ones, and what the host's image provides.
+LOCAL: t.Final = "wheels of this control node"
 
 Section = c.Mapping[str, t.Any]
 
 
 @dataclasses.dataclass(frozen=True)
 class Indexes:
-    """Indexes by name. urls: as the spec says; reached: from this machine (None: uv's own default).
+    """Indexes by name. urls: as the spec says; reached: from this machine (None: uv's own default), without secrets.
 
-    bound: the index that a package, by its canonical name, must come from.
+    bound: the index that a package, by its canonical name, must come from. access: how they are asked.
     """
 
     urls: c.Mapping[str, str | None]
     reached: c.Mapping[str, str | None]
     bound: c.Mapping[str, str]
+    access: Access = dataclasses.field(default_factory=lambda: Access(basic=True), repr=False)
+    _known: dict[str, list[ListedFile] | None] = dataclasses.field(default_factory=dict, repr=False, compare=False)
 
     def of(self, package: str) -> str:
         """The name of the index that a package must come from."""
@@ -48,13 +52,10 @@ class Indexes:
 
     def shown(self, name: str) -> str:
         """An index for messages."""
+        if name == LOCAL:
+            return f"of the {LOCAL}"
         url = self.reached[name]
         return f"{name} ({without_credentials(url)})" if url else f"{name} (uv's default index)"
-
-    def gives(self, package: str, url: str) -> bool:
-        """Whether an index at ``url`` is the one that a package must come from; two names may share one address."""
-        wanted = self.reached[self.of(package)]
-        return wanted is None or without_credentials(url) == without_credentials(wanted)
 
     def with_default(self, url: str) -> Indexes:
         """The same, now that it is known where uv's own default is."""
@@ -62,14 +63,36 @@ class Indexes:
             return self
         return dataclasses.replace(self, reached={**self.reached, DEFAULT: url})
 
+    def with_local(self, packages: c.Iterable[str]) -> Indexes:
+        """The same, for messages, where these packages are wheels that no index has."""
+        return dataclasses.replace(self, bound={**self.bound, **dict.fromkeys(packages, LOCAL)})
+
+    def files_of(self, package: str) -> list[ListedFile] | None:
+        """What its index lists of a package, asked once; None where the index has no such project.
+
+        Raises FleetError, which names package, index and URL. Not for what uv alone knows: its default index.
+        """
+        if package not in self._known:
+            try:
+                self._known[package] = read_project(str(self.reached[self.of(package)]), package, self.access)
+            except FleetError as error:
+                raise self._unreadable(package, error) from error
+        return self._known[package]
+
+    def _unreadable(self, package: str, error: FleetError) -> FleetError:
+        name = self.of(package)
+        ways = f'say where it is reached from here: comfy_python_indexes {{"{name}": "..."}}'
+        if isinstance(error, HttpFault) and error.denied:
+            host = urllib.parse.urlsplit(self.reached[name] or "").netloc
+            ways = f'give its user and password: comfy_credentials {{"{host}": "user:password"}}, or in ~/.netrc'
+        return FleetError(
+            f"the index {self.shown(name)}, which {package} is bound to, cannot be read: {error.what}",
+            remedy=error.remedy or f"Check its address, or {ways}",
+        )
+
     def authorization(self, url: str) -> str | None:
-        """The Authorization header for a file on the host of an index that is reached with user name and password."""
-        for reached in self.reached.values():
-            parts = urllib.parse.urlsplit(reached or "")
-            user, at_sign, host = parts.netloc.rpartition("@")
-            if at_sign and (parts.scheme, host) == urllib.parse.urlsplit(url)[:2]:
-                return f"Basic {base64.b64encode(urllib.parse.unquote(user).encode()).decode()}"
-        return None
+        """The Authorization header for a file, of its host's credentials."""
+        return self.access.authorization(url)
 
 
 def without_credentials(url: str) -> str:
@@ -79,17 +102,32 @@ def without_credentials(url: str) -> str:
 
 
 def read_indexes(
-    section: Section, packages: c.Sequence[Section], index_urls: c.Mapping[str, str]
+    section: Section, packages: c.Sequence[Section], index_urls: c.Mapping[str, str], access: Access
 ) -> tuple[Indexes, list[FleetError]]:
     """The indexes of a normalized spec (its ``python`` and ``python_packages``), and what contradicts itself in them.
 
-    index_urls: where indexes are reached from here, by name.
+    index_urls: where indexes are reached from here, by name, with user names and passwords. access: of the run.
     """
+    own = section.get("indexes") or []
+    urls: dict[str, str | None] = {DEFAULT: None, **{index["name"]: index["url"] for index in own}}
+    bound, faults = _bound(own, packages, urls)
+    reached = {name: index_urls.get(name, url) for name, url in urls.items()}
+    for name, url in reached.items():
+        why = refusal(url, access.allow_http) if url and not url.startswith("file:") else None
+        if why:
+            remedy = "Use https, or set comfy_policy.allow_http"
+            faults.append(FleetError(f"the index {name} is not asked: {why}", where="python.indexes", remedy=remedy))
+    known = index_access([url for url in reached.values() if url], access)
+    plain = {name: url and without_credentials(url) for name, url in reached.items()}
+    return Indexes(urls, plain, bound, known), faults
+
+
+def _bound(
+    own: c.Sequence[Section], packages: c.Sequence[Section], urls: c.Collection[str]
+) -> tuple[dict[str, str], list[FleetError]]:
     from packaging.requirements import Requirement
     from packaging.utils import canonicalize_name
 
-    own = section.get("indexes") or []
-    urls: dict[str, str | None] = {DEFAULT: None, **{index["name"]: index["url"] for index in own}}
     bound: dict[str, str] = {
         str(canonicalize_name(package)): index["name"] for index in own for package in index["packages"]
     }
@@ -104,33 +142,8 @@ def read_indexes(
             faults.append(_fault(f"{package} is to come from {wanted}, which is none of python.indexes", sorted(urls)))
         elif given != wanted:
             faults.append(_fault(f"{package} is bound to two indexes, {given} and {wanted}", (given, wanted)))
-    reached = {name: index_urls.get(name, url) for name, url in urls.items()}
-    return Indexes(urls, reached, bound), faults
+    return bound, faults
 
 
 def _fault(what: str, choices: c.Iterable[str]) -> FleetError:
     return FleetError(what, where="python_packages", remedy=f"Name one of {', '.join(choices)}")
-
-
-def project_file(indexes: Indexes, packages: c.Iterable[str]) -> str | None:
-    """A pyproject.toml that binds ``packages`` for uv, or None when none of them is bound.
-
-    uv takes a binding only from the sources of a project's own dependencies, so the file names them as such: the bare
-    names of what is asked for anyway, which adds nothing to the resolution.
-    """
-    names = {package: indexes.of(package) for package in sorted(packages) if indexes.of(package) != DEFAULT}
-    if not names:
-        return None
-    numbers = {name: f"index-{number}" for number, name in enumerate(sorted(set(names.values())))}
-    parts = ["[project]", f"name = {_toml(PROJECT)}", 'version = "0"', f"dependencies = {_toml(list(names))}"]
-    for name, number in numbers.items():
-        url = indexes.reached[name]
-        parts += ["[[tool.uv.index]]", f"name = {_toml(number)}", f"url = {_toml(url)}", "explicit = true"]
-    parts += ["[tool.uv.sources]"]
-    parts += [f"{package} = {{ index = {_toml(numbers[name])} }}" for package, name in names.items()]
-    return "\n".join(parts) + "\n"
-
-
-def _toml(value: object) -> str:
-    """Text and lists of text: what JSON writes for them is TOML as well."""
-    return json.dumps(value)

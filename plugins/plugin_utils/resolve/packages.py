@@ -13,9 +13,12 @@ import dataclasses
 import pathlib
 import tempfile
 import typing as t
+import zipfile
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, raise_all
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import builds, wheels
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.http import Access
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import INDEX
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import builds
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_store import BuiltWheel
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import (
     Demand,
@@ -24,30 +27,27 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands imp
     lines_for,
 )
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import DEFAULT, Indexes, read_indexes
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.package_entries import Checks, make_entries
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.requirement_sources import settle_sources
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.routing_index import LocalWheel
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.target_environment import (
     TargetEnvironment,
     target_environment,
 )
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_failure import TORCH_FAMILY
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_output import Wheel
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_resolution import (
     ALWAYS,
-    EVERYTHING,
     Found,
     Question,
     resolve,
 )
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.wheel_contents import check_names
 
 __all__ = ["Demand", "resolve_target"]
 
 Section = c.Mapping[str, t.Any]
 Document = dict[str, t.Any]
 
-INDEX: t.Final = "index"
-WHEEL: t.Final = "wheel"
-# What an entry has that is neither built nor in place of another.
-_PLAIN: t.Final[Section] = {"built_from": None, "provider": None, "requires": [], "license": None}
 _OVERRIDES: t.Final = "python.overrides"
 _NOT_YET: t.Final = ("providers", "provided")
 
@@ -67,30 +67,33 @@ def resolve_target(
     cache: pathlib.Path,
     site: builds.Site,
     report: c.Callable[[str], None],
+    access: Access | None = None,
+    every_byte: bool = False,
 ) -> Document:
     """The lock's entry of the target ``name``, the same for the same input and the same state of the indexes.
 
     target, python_section and packages: of the normalized spec. demands: of core and nodes. index_urls: where indexes
     are reached from here, by name. kept: the packages of an earlier lock, which stay where they still fit, but for the
     canonical names in ``upgrade`` (or ``all``). work: a directory for scratch files. cache: uv's. site: where what
-    has no wheel is built. report: told what a user should know.
+    has no wheel is built. report: told what a user should know. access: credentials by host, for indexes and files.
+    every_byte: believe no index, and read all files.
 
     Raises FleetError, or Failures with all faults of the input.
     """
     environment = target_environment(name, target["platform"], python)
     question, indexes, replaced = _question(
-        environment, demands, python_section, packages, index_urls, kept or (), upgrade, site
+        environment, demands, python_section, packages, index_urls, kept or (), upgrade, access or Access(), site
     )
     build_question = _builds_question(question, kept or ())
     wanted = builds.wanted_of(packages, python_section["build"], build_question, site)
     built = builds.build_wheels(wanted, build_question, site, work=work, report=report)
-    question = dataclasses.replace(question, local={name: wheel.path.as_uri() for name, wheel in built.items()})
+    question = dataclasses.replace(question, local={name: [_local(wheel)] for name, wheel in built.items()})
     with tempfile.TemporaryDirectory(prefix="resolve.", dir=work) as directory:
         found = resolve(question, directory=pathlib.Path(directory), cache=cache, report=report)
     for note in _notes(question, found):
         report(f"{environment.where}: {note}")
-    raise_all(builds.built_against_others(wanted, built, {package.name: package.version for package in found}))
-    entries = _Entries(_with_default(question, found), kept or (), cache, built)
+    raise_all(builds.built_against_others(built, {package.name: package.version for package in found}))
+    entries = make_entries(_with_default(question, found), found, kept or (), Checks(cache.parent, report, every_byte))
     return {
         "python": python,
         "platform": environment.platform,
@@ -98,7 +101,7 @@ def resolve_target(
         "match": dict(target["match"]),
         "indexes": dict(indexes.urls),
         "interpreter": None,
-        "packages": entries.all_of(found),
+        "packages": entries,
         "replaced": replaced,
     }
 
@@ -111,9 +114,10 @@ def _question(
     index_urls: c.Mapping[str, str],
     kept: c.Sequence[Section],
     upgrade: c.Collection[str],
+    access: Access,
     site: builds.Site,
 ) -> tuple[Question, Indexes, list[Document]]:
-    indexes, index_faults = read_indexes(section, packages, index_urls)
+    indexes, index_faults = read_indexes(section, packages, index_urls, access)
     excluded = frozenset(section["exclude"])
     lines, line_faults = lines_for(environment, [*demands, demand_of_spec(packages)], excluded)
     settled = settle_sources(lines, packages, site.access, site.cache / "wheels")
@@ -127,7 +131,7 @@ def _question(
             *line_faults,
             *settled.faults,
             *override_faults,
-            *_bound_faults(settled.lines, overrides, indexes),
+            *_bound_faults([*settled.lines, *overrides], indexes),
             *_refused_names(overrides, excluded),
         ]
     )
@@ -186,21 +190,17 @@ def _unsupported(section: Section) -> list[FleetError]:
     return faults
 
 
-def _bound_faults(lines: c.Sequence[Line], overrides: c.Sequence[Line], indexes: Indexes) -> list[FleetError]:
-    """Packages that are bound to an index and given otherwise as well."""
-    faults = []
-    for line in (*lines, *overrides):
-        index = indexes.bound.get(line.name)
-        if index is None or (line.url is None and (line in lines or index == DEFAULT)):
-            continue
-        if line.url:
-            what = f"{line.name} is bound to the index {index}, and given as the file {line.url}"
-            faults.append(FleetError(what, where=line.demand.label, remedy="Keep one of the two"))
-        else:
-            what = f"an override of {line.name} would undo its being bound to the index {index}"
-            remedy = "Bound its version in python_packages instead"
-            faults.append(FleetError(what, where=_OVERRIDES, remedy=remedy))
-    return faults
+def _bound_faults(lines: c.Sequence[Line], indexes: Indexes) -> list[FleetError]:
+    """Packages that are bound to an index and given by URL as well."""
+    return [
+        FleetError(
+            f"{line.name} is bound to the index {indexes.bound[line.name]}, and given as the file {line.url}",
+            where=line.demand.label,
+            remedy="Keep one of the two",
+        )
+        for line in lines
+        if line.url and line.name in indexes.bound
+    ]
 
 
 def _refused_names(overrides: c.Sequence[Line], excluded: c.Collection[str]) -> list[FleetError]:
@@ -219,121 +219,8 @@ def _refused_names(overrides: c.Sequence[Line], excluded: c.Collection[str]) -> 
     return faults
 
 
-class _Entries:
-    """Makes the lock's entries of packages; what is as it was before is taken over from there."""
-
-    def __init__(
-        self,
-        question: Question,
-        kept: c.Sequence[Section],
-        cache: pathlib.Path,
-        built: c.Mapping[str, BuiltWheel],
-    ) -> None:
-        self._question = question
-        self._built = built
-        self._kept = {entry["name"]: entry for entry in kept}
-        self._cache = cache
-        self._tags = question.environment.wheel_tags()
-
-    def all_of(self, found: c.Sequence[Found]) -> list[Document]:
-        """The entries, by name. Raises FleetError, or Failures with what is wrong with any of them."""
-        entries, faults = [], []
-        for package in found:
-            try:
-                entries.append(self._entry(package))
-            except FleetError as error:
-                faults.append(error)
-        raise_all(faults)
-        return entries
-
-    def _entry(self, package: Found) -> Document:
-        if package.name in self._built:
-            return _built_entry(self._built[package.name], package)
-        self._check_origin(package)
-        url = self._url(package)
-        index = None if url else self._question.indexes.of(package.name)
-        offered = wheels.fitting(package.wheels, self._tags)
-        if not offered:
-            raise self._no_fitting_wheel(package)
-        identity: Document = {
-            "name": package.name,
-            "version": package.version,
-            "source": WHEEL if url else INDEX,
-            "index": index,
-            "url": url,
-        }
-        kept = self._kept_file(package, identity, offered)
-        return {**_PLAIN, **identity, **(kept or self._file(offered[0])), "required_by": list(package.required_by)}
-
-    def _url(self, package: Found) -> str | None:
-        """The URL as the line says it that names the package's file."""
-        if package.index_url is not None:
-            return None
-        lines = (*self._question.overrides, *self._question.lines)
-        return next(line.url for line in lines if line.name == package.name and line.url)
-
-    def _check_origin(self, package: Found) -> None:
-        indexes = self._question.indexes
-        if package.index_url is None or indexes.gives(package.name, package.index_url):
-            return
-        wanted = indexes.of(package.name)
-        raise FleetError(
-            f"{package.name} {package.version} has to come from the index {indexes.shown(wanted)}, and only"
-            f" {', '.join(package.required_by)} ask for it, whom {package.index_url} answers",
-            where=self._question.environment.where,
-            remedy=f'Ask for it by name: {{"requirement": "{package.name}", "index": "{wanted}"}} in python_packages',
-        )
-
-    def _no_fitting_wheel(self, package: Found) -> FleetError:
-        environment = self._question.environment
-        there = ", ".join(sorted({"-".join(wheels.tags_of(wheel.file)) for wheel in package.wheels}))
-        return FleetError(
-            f"{package.name} {package.version}, wanted by {', '.join(package.required_by)}, has no wheel for Python"
-            f" {environment.python} on {environment.platform}; there is one for {there}",
-            where=environment.where,
-            remedy=f'Name the wheel for this target in python_packages: {{"name": "{package.name}", "url": "...",'
-            ' "sha256": "..."}; or take a Python (python.version) or platform that fits',
-        )
-
-    def _kept_file(self, package: Found, identity: Document, offered: c.Sequence[Wheel]) -> Document | None:
-        """What the earlier lock has of the file, so that a release that gains another file changes nothing."""
-        kept = self._kept.get(package.name)
-        moving = self._question.upgrade
-        if kept is None or package.name in moving or EVERYTHING in moving:
-            return None
-        same = next((wheel for wheel in offered if wheel.file == kept["file"]), None)
-        if same is None or any(kept[key] != value for key, value in identity.items()):
-            return None
-        if same.sha256 in (None, kept["sha256"]):
-            return {key: kept[key] for key in ("file", "sha256", "size")}
-        if identity["source"] == WHEEL:
-            return None
-        raise FleetError(
-            f"the index {self._question.indexes.shown(identity['index'])} now says sha256 {same.sha256} for"
-            f" {same.file}, and the lock has {kept['sha256']}: the file was replaced",
-            where=self._question.environment.where,
-            remedy=f"If that is right, lock again with comfy_lock_upgrade={package.name}",
-        )
-
-    def _file(self, wheel: Wheel) -> Document:
-        if wheel.sha256:
-            return {"file": wheel.file, "sha256": wheel.sha256, "size": wheel.size}
-        authorization = self._question.indexes.authorization(wheel.url)
-        content = wheels.read_content(wheel.url, authorization, self._cache)
-        return {"file": wheel.file, "sha256": content.sha256, "size": content.size}
-
-
-def _built_entry(wheel: BuiltWheel, package: Found) -> Document:
-    return {
-        **_PLAIN,
-        "name": wheel.name,
-        "version": wheel.version,
-        "source": wheel.source,
-        "file": wheel.file,
-        "sha256": wheel.sha256,
-        "size": wheel.size,
-        "index": None,
-        "url": None,
-        "built_from": dict(wheel.built_from),
-        "required_by": list(package.required_by),
-    }
+def _local(wheel: BuiltWheel) -> LocalWheel:
+    with zipfile.ZipFile(wheel.path) as archive:
+        metadata = check_names(wheel.file, archive)
+    entry = {"source": wheel.source, "built_from": dict(wheel.built_from)}
+    return LocalWheel(wheel.file, wheel.sha256, wheel.size, metadata, entry, wheel.path)

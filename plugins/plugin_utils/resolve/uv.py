@@ -46,14 +46,29 @@ def find_uv() -> str:
     return found
 
 
-def run_uv(arguments: c.Sequence[str], *, directory: pathlib.Path, cache: pathlib.Path) -> Outcome:
-    """Run uv in ``directory`` with its cache in ``cache``. Raises FleetError when it cannot be started."""
+def run_uv(
+    arguments: c.Sequence[str],
+    *,
+    directory: pathlib.Path,
+    cache: pathlib.Path,
+    settings: c.Mapping[str, str] | None = None,
+    netrc: str = "",
+) -> Outcome:
+    """Run uv in ``directory`` with its cache in ``cache``.
+
+    settings: variables of its own that others must not see in a list of processes. netrc: credentials, in that form.
+    Raises FleetError when it cannot be started.
+    """
     command = [find_uv(), "--no-config", "--no-progress", "--color", "never", *arguments]
+    # In memory only: a killed run leaves no secret behind.
+    secrets = os.memfd_create("netrc")
     try:
+        os.write(secrets, netrc.encode())
+        place = f"/proc/{os.getpid()}/fd/{secrets}"
         done = subprocess.run(
             command,
             cwd=directory,
-            env=_environment(cache),
+            env={**_environment(cache), "NETRC": place, **(settings or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -61,13 +76,24 @@ def run_uv(arguments: c.Sequence[str], *, directory: pathlib.Path, cache: pathli
         )
     except OSError as error:
         raise FleetError(f"uv cannot be started: {error}", where=command[0]) from error
+    finally:
+        os.close(secrets)
     return Outcome(done.returncode == 0, done.stderr.decode(errors="replace"))
 
 
 def _environment(cache: pathlib.Path) -> dict[str, str]:
+    # Our own index is on this machine, and no proxy's affair.
+    direct = ",".join(filter(None, (os.environ.get("NO_PROXY") or os.environ.get("no_proxy"), "127.0.0.1")))
     kept = {
         name: value
         for name, value in os.environ.items()
         if name not in _DROPPED and (not name.startswith("UV_") or name in _KEPT)
     }
-    return {**kept, "UV_CACHE_DIR": str(cache), "UV_PYTHON_DOWNLOADS": "never", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+    return {
+        **kept,
+        **dict.fromkeys(("NO_PROXY", "no_proxy"), direct),
+        "UV_CACHE_DIR": str(cache),
+        "UV_PYTHON_DOWNLOADS": "never",
+        "LC_ALL": "C.UTF-8",
+        "TZ": "UTC",
+    }

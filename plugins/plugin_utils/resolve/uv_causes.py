@@ -12,7 +12,7 @@ import typing as t
 import urllib.parse
 
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import Line
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import DEFAULT, Indexes
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import Indexes
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.requirements import canonical_name
 
 if t.TYPE_CHECKING:
@@ -86,8 +86,7 @@ def _missing(failure: Failure) -> c.Iterator[Cause]:
             remedy = "Give its user name and password in comfy_python_indexes, from a vault, or in ~/.netrc"
             yield Cause(f"the index {failure.index_of(name)} {refused['why']}", remedy)
             continue
-        # uv looks for what only packages ask for in the default index, whatever it is bound to.
-        asked = DEFAULT if not any(line.name == name for line in failure.lines) else failure.indexes.of(name)
+        asked = failure.indexes.of(name)
         other = failure.indexes.bound.get(name, "<name>")
         entry = f'{{"requirement": "{name}", "index": "{other}"}}'
         remedy = (

@@ -14,11 +14,7 @@ import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import SPEC, Line
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import (
-    PROJECT,
-    Indexes,
-    without_credentials,
-)
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import Indexes, without_credentials
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_causes import (
     NAME,
     URL,
@@ -38,8 +34,6 @@ _SHOWN_CHARACTERS: t.Final = 1500
 _BOUND = re.compile(rf"(?P<name>{NAME})(?P<bound>(?:[<>=!~]=?=?[^\s,]+,?)+)")
 _USER = re.compile(r"(?<=://)[^/\s@]*@")
 _PREFIX = re.compile(r"^(?:error: |\s*cause: |\s+)", re.MULTILINE)
-_OWN_DEMAND = re.compile(rf"{PROJECT}(?:==0)? depends on")
-_OWN_PROJECT = re.compile(rf"{PROJECT}(?:==0)?")
 _OPTION_HINT = re.compile(r"hint: .*(`--|--\w|exclude-newer)")
 _NO_SOLUTION = "No solution found"
 
@@ -62,10 +56,9 @@ def explain(messages: str, lines: c.Sequence[Line], indexes: Indexes, environmen
 
 
 def _plain(messages: str) -> str:
-    """The messages without what is no error, without secrets, and with users' words for our own."""
+    """The messages without what is no error, and without secrets."""
     kept = [line for line in messages.splitlines() if line and not line.startswith(("warning: ", "Resolved "))]
-    text = _USER.sub("", _PREFIX.sub("", "\n".join(kept)))
-    return _OWN_PROJECT.sub("you", _OWN_DEMAND.sub("you require", text))
+    return _USER.sub("", _PREFIX.sub("", "\n".join(kept)))
 
 
 def _no_solution(failure: Failure) -> FleetError:

@@ -13,7 +13,6 @@ import typing as t
 import urllib.parse
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import PROJECT
 
 _ENTRY = re.compile(r"(?P<name>[A-Za-z0-9._-]+)(?:\[[^\]]*\])?(?:==(?P<version>\S+)| @ (?P<url>\S+))")
 _ORIGIN = "# from "
@@ -34,12 +33,16 @@ class Listed:
 
 @dataclasses.dataclass(frozen=True)
 class Wheel:
-    """A file that fits, by its decoded name; size in bytes. sha256 and size are None where the index does not say."""
+    """A file that fits, by its decoded name; size in bytes. sha256 and size are None where the index does not say.
+
+    index: the name of the one that it was routed from, None for what uv found itself.
+    """
 
     file: str
     url: str
     sha256: str | None
     size: int | None
+    index: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +71,7 @@ def read_list(text: str) -> dict[str, Listed]:
             packages[name] = dataclasses.replace(packages[name], index_url=line.strip().removeprefix(_ORIGIN))
         elif requester := words.removeprefix("via").strip():
             found = packages[name]
-            if requester != name and not requester.startswith(f"{PROJECT} "):
+            if requester != name:
                 packages[name] = dataclasses.replace(found, requesters=(*found.requesters, requester))
     return packages
 

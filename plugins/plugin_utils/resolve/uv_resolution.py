@@ -16,9 +16,11 @@ import re
 import sys
 import typing as t
 
-from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, raise_all
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import FLEET, Line
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import DEFAULT, Indexes, project_file
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.index_credentials import netrc_for_uv
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import DEFAULT, Indexes
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.routing_index import LocalWheel, RoutingIndex
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.target_environment import TargetEnvironment
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv import run_uv
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_failure import explain
@@ -40,8 +42,6 @@ _ALWAYS = "always.txt"
 _OVERRIDES = "overrides.txt"
 _EXCLUDES = "excludes.txt"
 _PINS = "pins.txt"
-_LOCAL = "local.txt"
-_UNDATED = re.compile(r"`(?P<file>[^`]+)` is missing an upload date")
 _NOTES = re.compile(r"warning: (?P<note>.*(?:is yanked|does not have an extra named).*)")
 
 
@@ -50,8 +50,8 @@ class Question:
     """What is to be resolved. lines and overrides count on the target; excluded are canonical names.
 
     kept: versions by name that stay where they still fit, but for those in upgrade (or ``all``), which may name other
-    things than packages as well. exclude_newer: a day (its beginning in UTC) or a time with its zone. local: the file
-    URL of a wheel by name, which is then the only one of that package.
+    things than packages as well. exclude_newer: a day (its beginning in UTC) or a time with its zone. local: wheels
+    that no index has, by canonical name: nothing else is a candidate for that package.
     """
 
     environment: TargetEnvironment
@@ -62,7 +62,7 @@ class Question:
     exclude_newer: str | None
     kept: c.Mapping[str, str]
     upgrade: c.Collection[str]
-    local: c.Mapping[str, str] = dataclasses.field(default_factory=dict)
+    local: c.Mapping[str, c.Sequence[LocalWheel]] = dataclasses.field(default_factory=dict)
 
     def owners(self) -> dict[str, str]:
         """The files that uv reads, with who owns them."""
@@ -72,11 +72,16 @@ class Question:
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """A package of the answer. required_by: owners and ``package:<name>``; index_url: None for one named by its URL."""
+    """A package of the answer. required_by: owners and ``package:<name>``.
+
+    index: the name of the index that gave it, LOCAL for a wheel that none has, None for one that is named by its URL.
+    index_url: where uv found its default index, None for what is from elsewhere.
+    """
 
     name: str
     version: str
     required_by: tuple[str, ...]
+    index: str | None
     index_url: str | None
     wheels: tuple[Wheel, ...]
 
@@ -84,32 +89,87 @@ class Found:
 def resolve(
     question: Question, *, directory: pathlib.Path, cache: pathlib.Path, report: c.Callable[[str], None]
 ) -> list[Found]:
-    """The packages that meet ``question``, by name. directory: an empty one of ours.
+    """The packages that meet ``question``, by name. directory: an empty one of ours. cache: uv's.
 
-    Raises FleetError, which says who asks for what, when there are none, and when an index cannot be reached.
+    Raises FleetError, which says who asks for what, when there are none; Failures when indexes cannot be read.
     """
-    arguments = [*_common_arguments(question), *_write_inputs(question, directory)]
-    undated, messages = _write_list(question, arguments, directory, cache)
+    with RoutingIndex(question.indexes, question.local, cache.parent) as routing:
+        run = _Run(question, routing, directory, cache)
+        messages = run.write_list()
+        listed = read_list((directory / _LIST).read_text(encoding="utf-8"))
+        run.write_lock(listed)
+    pinned = read_pylock((directory / _LOCK).read_text(encoding="utf-8"))
     for note in _NOTES.finditer(messages):
         report(f"{question.environment.where}: {note['note']}")
-    if undated:
-        what = f"python.exclude_newer is not applied to {', '.join(sorted(undated))}, as their index gives no dates"
+    undated = sorted(routing.undated & set(pinned))
+    if undated and question.exclude_newer:
+        what = f"python.exclude_newer is not applied to {', '.join(undated)}, as their index gives no dates"
         report(f"{question.environment.where}: {what}: pin them in python_packages")
-    listed = read_list((directory / _LIST).read_text(encoding="utf-8"))
-    _write_lock(question, [*arguments, *_exemptions(undated)], listed, directory, cache)
-    pinned = read_pylock((directory / _LOCK).read_text(encoding="utf-8"))
-    return _merged(question, listed, pinned)
+    return _merged(question, listed, pinned, routing)
+
+
+class _Run:
+    """uv, asked twice about one question."""
+
+    def __init__(self, question: Question, routing: RoutingIndex, directory: pathlib.Path, cache: pathlib.Path) -> None:
+        self._question = question
+        self._routing = routing
+        self._directory = directory
+        self._cache = cache
+        self._arguments = [*_common_arguments(question), *_write_inputs(question, directory)]
+
+    def write_list(self) -> str:
+        """Write the annotated list; give what uv said."""
+        kept, moving = self._question.kept, self._question.upgrade
+        arguments = [argument for name in sorted(kept) if name in moving for argument in ("--upgrade-package", name)]
+        preferred = [f"{name}=={version}" for name, version in kept.items() if name not in moving]
+        if EVERYTHING in moving:
+            arguments, preferred = ["--upgrade"], []
+        if preferred:
+            _write_lines(self._directory / _LIST, preferred)
+        return self._uv("--emit-index-annotation", *arguments, "--output-file", _LIST)
+
+    def write_lock(self, listed: c.Mapping[str, Listed]) -> None:
+        """Write the lock of PEP 751, of the versions of the list."""
+        pins = [f"{package.name}=={package.version}" for package in listed.values() if package.version]
+        _write_lines(self._directory / _PINS, pins)
+        self._uv("--constraints", _PINS, "--format", "pylock.toml", "--output-file", _LOCK)
+
+    def _uv(self, *arguments: str) -> str:
+        default = self._question.indexes.reached[DEFAULT]
+        outcome = run_uv(
+            [*self._arguments, *arguments],
+            directory=self._directory,
+            cache=self._cache,
+            settings={"UV_INDEX": self._routing.url, **({"UV_DEFAULT_INDEX": default} if default else {})},
+            netrc=netrc_for_uv(self._question.indexes.access, default),
+        )
+        self._raise_faults()
+        if not outcome.succeeded:
+            raise self._explained(outcome.messages)
+        return outcome.messages
+
+    def _raise_faults(self) -> None:
+        """What could not be looked up may have changed the answer, whatever uv made of it."""
+        faults = {str(fault): fault for fault in self._routing.faults}
+        where = self._question.environment.where
+        raise_all([FleetError(f.what, where=f.where or where, remedy=f.remedy) for f in faults.values()])
+
+    def _explained(self, messages: str) -> FleetError:
+        question = self._question
+        for name in self._routing.missing:
+            empty = rf"there are no versions of {re.escape(name)}(?=\s)"
+            messages = re.sub(empty, f"{name} was not found in the package registry", messages)
+        lines = [*question.lines, *question.overrides]
+        return explain(messages, lines, question.indexes.with_local(question.local), question.environment)
 
 
 def _common_arguments(question: Question) -> list[str]:
     environment = question.environment
-    arguments = ["pip", "compile", "--no-header", "--annotation-style", "split", "--emit-index-annotation"]
+    arguments = ["pip", "compile", "--no-header", "--annotation-style", "split"]
     # The interpreter that runs this is as good as any: its version and platform are replaced, and it builds nothing.
     arguments += ["--python", sys.executable, "--no-python-downloads", "--only-binary", ":all:"]
     arguments += ["--python-version", environment.python, "--python-platform", environment.platform]
-    default = question.indexes.reached[DEFAULT]
-    if default:
-        arguments += ["--default-index", default]
     if question.exclude_newer:
         time = question.exclude_newer
         arguments += ["--exclude-newer", time if "T" in time else f"{time}T00:00:00Z"]
@@ -123,16 +183,9 @@ def _write_inputs(question: Question, directory: pathlib.Path) -> list[str]:
         texts = [line.text for line in question.lines if line.demand.owner == owner]
         _write_lines(directory / file, texts if owner != FLEET else [ALWAYS])
         arguments.append(file)
-    project = project_file(question.indexes, {line.name for line in question.lines})
-    if project:
-        (directory / "pyproject.toml").write_text(project, encoding="utf-8")
-        arguments.append("pyproject.toml")
     if question.overrides:
         _write_lines(directory / _OVERRIDES, [line.text for line in question.overrides])
         arguments += ["--overrides", _OVERRIDES]
-    if question.local:
-        _write_lines(directory / _LOCAL, [f"{name} @ {url}" for name, url in question.local.items()])
-        arguments += ["--constraints", _LOCAL]
     if question.excluded:
         _write_lines(directory / _EXCLUDES, sorted(question.excluded))
         arguments += ["--excludes", _EXCLUDES]
@@ -143,65 +196,9 @@ def _write_lines(path: pathlib.Path, lines: c.Iterable[str]) -> None:
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
-def _write_list(
-    question: Question, arguments: list[str], directory: pathlib.Path, cache: pathlib.Path
-) -> tuple[set[str], str]:
-    """Write the annotated list; give the packages that exclude_newer had to pass over, and what uv said.
-
-    For uv a file without a date does not exist while exclude_newer is set, and many indexes (PyTorch's) give no dates:
-    packages that the spec itself binds to such an index are exempt.
-    """
-    moving = sorted(name for name in question.kept if name in question.upgrade)
-    upgrade = [argument for name in moving for argument in ("--upgrade-package", name)]
-    upgrade = ["--upgrade"] if EVERYTHING in question.upgrade else upgrade
-    preferred = [f"{name}=={version}" for name, version in question.kept.items() if name not in question.upgrade]
-    undated: set[str] = set()
-    while True:
-        (directory / _LIST).unlink(missing_ok=True)
-        if preferred and EVERYTHING not in question.upgrade:
-            _write_lines(directory / _LIST, preferred)
-        command = [*arguments, *_exemptions(undated), *upgrade, "--output-file", _LIST]
-        outcome = run_uv(command, directory=directory, cache=cache)
-        further = {name for name in _undated(outcome.messages) if question.indexes.of(name) != DEFAULT} - undated
-        if not further:
-            break
-        undated |= further
-    if not outcome.succeeded:
-        raise explain(outcome.messages, [*question.lines, *question.overrides], question.indexes, question.environment)
-    return undated, outcome.messages
-
-
-def _undated(messages: str) -> set[str]:
-    from packaging.utils import canonicalize_name
-
-    return {str(canonicalize_name(match["file"].partition("-")[0])) for match in _UNDATED.finditer(messages)}
-
-
-def _exemptions(undated: c.Iterable[str]) -> list[str]:
-    return [argument for name in sorted(undated) for argument in ("--exclude-newer-package", f"{name}=false")]
-
-
-def _write_lock(
-    question: Question,
-    arguments: list[str],
-    listed: c.Mapping[str, Listed],
-    directory: pathlib.Path,
-    cache: pathlib.Path,
-) -> None:
-    """Write the lock of PEP 751, of the versions of the list.
-
-    They are constraints and no preferences, which uv forgets for packages that are bound to an index.
-    """
-    pins = [f"{package.name}=={package.version}" for package in listed.values() if package.version]
-    _write_lines(directory / _PINS, pins)
-    arguments = [argument for argument in arguments if argument != "--emit-index-annotation"]
-    command = [*arguments, "--constraints", _PINS, "--format", "pylock.toml", "--output-file", _LOCK]
-    outcome = run_uv(command, directory=directory, cache=cache)
-    if not outcome.succeeded:
-        raise explain(outcome.messages, [*question.lines, *question.overrides], question.indexes, question.environment)
-
-
-def _merged(question: Question, listed: c.Mapping[str, Listed], pinned: c.Mapping[str, Pinned]) -> list[Found]:
+def _merged(
+    question: Question, listed: c.Mapping[str, Listed], pinned: c.Mapping[str, Pinned], routing: RoutingIndex
+) -> list[Found]:
     differences = sorted(
         name
         for name in {*listed, *pinned}
@@ -217,16 +214,29 @@ def _merged(question: Question, listed: c.Mapping[str, Listed], pinned: c.Mappin
             remedy="Lock again",
         )
     owners = question.owners()
-    return [
-        Found(
-            name=package.name,
-            version=package.version,
-            required_by=tuple(sorted({_requester(words, owners) for words in listed[name].requesters} - {""})),
-            index_url=listed[name].index_url,
-            wheels=package.wheels,
-        )
-        for name, package in sorted(pinned.items())
-    ]
+    return [_found(listed[name], package, owners, routing) for name, package in sorted(pinned.items())]
+
+
+def _found(listed: Listed, pinned: Pinned, owners: c.Mapping[str, str], routing: RoutingIndex) -> Found:
+    ours = listed.index_url is not None and listed.index_url.rstrip("/") == routing.url
+    index = None if listed.index_url is None else (routing.index_of(pinned.name) if ours else DEFAULT)
+    return Found(
+        name=pinned.name,
+        version=pinned.version,
+        required_by=tuple(sorted({_requester(words, owners) for words in listed.requesters} - {""})),
+        index=index,
+        index_url=None if ours else listed.index_url,
+        wheels=tuple(_wheel(wheel, routing) for wheel in pinned.wheels),
+    )
+
+
+def _wheel(wheel: Wheel, routing: RoutingIndex) -> Wheel:
+    """The file with its own address in place of ours."""
+    origin = routing.origin(wheel.url)
+    if origin is None:
+        return wheel
+    file = origin.file
+    return Wheel(file.name, file.url, file.sha256, file.size, origin.index)
 
 
 def _requester(words: str, owners: c.Mapping[str, str]) -> str:

@@ -120,7 +120,7 @@ def test_where_a_url_led_to_is_asked_again_when_it_refuses(host: Host) -> None:
     [
         (False, "user:word", "Bearer user:word"),
         (True, "user:word", "Basic dXNlcjp3b3Jk"),
-        (True, "abc", "Basic X190b2tlbl9fOmFiYw=="),
+        (True, "abc", "Bearer abc"),
     ],
 )
 def test_credentials_are_sent_as_who_asks_wants_them(basic: bool, token: str, expected: str) -> None:

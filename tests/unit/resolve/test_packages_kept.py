@@ -136,5 +136,6 @@ def test_a_wheel_of_the_spec_follows_the_spec(resolver: Resolver) -> None:
     assert resolver(spec=[entry(first.url, first.sha256)], kept=locked["packages"]) == locked
     target = resolver(spec=[entry(second.url, second.sha256)], kept=locked["packages"])
     assert versions(target) == {"sage": "2.2"}
-    other = resolver(spec=[entry(first.url, "0" * 64)], kept=locked["packages"])
-    assert {package["sha256"] for package in other["packages"] if package["name"] == "sage"} == {"0" * 64}
+    with pytest.raises(FleetError) as caught:
+        resolver(spec=[entry(first.url, "0" * 64)], kept=locked["packages"])
+    assert f"sage 2.1: {first.url} has the sha256 {first.sha256}, and spec: sage @ {first.url}" in str(caught.value)
