@@ -36,6 +36,7 @@ ARGUMENTS: dict[str, t.Any] = {
     "state": {"type": "str", "default": "present", "choices": ["present", "checked", "validated"]},
     "stale": {"type": "str", "default": "renew", "choices": ["renew", "refuse"]},
     "upgrade": {"type": "list", "elements": "str", "default": []},
+    "verify": {"type": "str", "default": "none", "choices": ["none", "all"]},
     "python": {"type": "str"},
     "python_mirror": {"type": "str"},
     "builder": {"type": "str"},
@@ -112,7 +113,8 @@ class ActionModule(ActionBase):
         stale = lock_file.differences(before, spec.normalized) if before else []
         if options["state"] == "checked" or (options["stale"] == "refuse" and before):
             _refuse(path, before, stale)
-        if before and not stale and not options["upgrade"] and not self._lost(options, before):
+        asked = options["upgrade"] or options["verify"] == "all"
+        if before and not stale and not asked and not self._lost(options, before):
             return before, []
         # What makes locks is imported when one is made: most runs only load one.
         from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.lock import make_lock
@@ -157,6 +159,7 @@ class ActionModule(ActionBase):
             report=display.display,
             builds=Site(access, self._store(options), (ControlNode(), *self._builder_host(options, task_vars)), cache),
             python_mirror=options["python_mirror"],
+            every_byte=options["verify"] == "all",
         )
 
     def _store(self, options: Result) -> Store:

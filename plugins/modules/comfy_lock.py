@@ -70,6 +70,15 @@ options:
     type: list
     elements: str
     default: []
+  verify:
+    description:
+      - V(all) believes no package index and reads every file of the packages, those that are locked already as well; a
+        sha256 that is another than the index or the lock says is an error that names both.
+      - With V(none), the default, what the default index says counts. Read are files of indexes that say no sha256 or
+        are known to misstate it (those of PyTorch), and files that the spec names by their URL.
+    type: str
+    choices: [none, all]
+    default: none
   python:
     description:
       - The Python of the targets when the spec does not say, as V(3.12), V(python3.12) or a path.

@@ -37,7 +37,7 @@ class Resolution:
 
     host_python: asks the first host for its Python, only when nobody else says. upgrade: names that may move.
     builds: where what has no wheel is built and kept. python_mirror: where Pythons are for hosts that have none of the
-    target's version.
+    target's version. every_byte: no index is believed, and all files of packages are read, those of a lock again.
     """
 
     git: Access
@@ -50,6 +50,7 @@ class Resolution:
     report: c.Callable[[str], None]
     builds: builds.Site
     python_mirror: str | None = None
+    every_byte: bool = False
 
 
 def make_lock(spec: Document, previous: Document | None, resolution: Resolution) -> Document:
@@ -136,7 +137,8 @@ def _target(
 ) -> Document:
     before = (previous or {}).get("targets", {}).get(name)
     python = _python(target, spec, before, resolution)
-    same = before and previous and not resolution.upgrade and _same_demands(spec, previous, name, python, demands)
+    moving = resolution.upgrade or resolution.every_byte
+    same = before and previous and not moving and _same_demands(spec, previous, name, python, demands)
     if same and not resolution.builds.store.lost(before["packages"]):
         return t.cast(Document, before)
     resolution.report(f"target {name}: resolving packages for Python {python}")
@@ -155,6 +157,8 @@ def _target(
             cache=resolution.cache / "uv",
             site=resolution.builds,
             report=resolution.report,
+            access=HttpAccess(resolution.models.credentials, resolution.models.allow_http),
+            every_byte=resolution.every_byte,
         )
 
 
