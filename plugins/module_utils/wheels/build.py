@@ -18,7 +18,12 @@ import shutil
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.process import run
 from ansible_collections.comfyops.fleet.plugins.module_utils.wheels import hook
-from ansible_collections.comfyops.fleet.plugins.module_utils.wheels.sandbox import INSIDE, PROGRAMS, Sandbox
+from ansible_collections.comfyops.fleet.plugins.module_utils.wheels.sandbox import (
+    INSIDE,
+    PROGRAMS,
+    Sandbox,
+    check_sandbox,
+)
 
 # CUDA kernels for several architectures take hours.
 BUILD_SECONDS = 12 * 3600.0
@@ -118,7 +123,7 @@ class _Build:
         self._log: list[str] = []
 
     def outcome(self) -> Outcome:
-        self._sandbox.check()
+        check_sandbox()
         self._bring()
         try:
             self._prepare()

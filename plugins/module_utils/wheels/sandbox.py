@@ -13,6 +13,7 @@ from __future__ import annotations
 import collections.abc as c
 import contextlib
 import dataclasses
+import functools
 import os
 import pathlib
 import tempfile
@@ -114,22 +115,26 @@ class Sandbox:
                 check=False,
             )
 
-    def check(self) -> None:
-        """See that this machine allows such a place. Raises FleetError, with the ways out, when it does not."""
-        where = "sandbox for builds"
-        try:
-            done = self.run(("true",), environment={"PATH": PROGRAMS}, timeout=_TRIAL_SECONDS)
-        except FleetError as error:
-            raise FleetError(str(error), where=where, remedy="Install util-linux 2.34 or newer") from error
-        if done.returncode != 0:
-            said = (done.stderr.strip() or done.text.strip() or f"exit status {done.returncode}").splitlines()[-1]
-            raise FleetError(
-                f"this machine does not let us make one ({said}), and code of strangers is not run without",
-                where=where,
-                remedy="Allow user namespaces (sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone=1,"
-                " kernel.apparmor_restrict_unprivileged_userns=0; in a container, run it with them and with /proc"
-                " unmasked), or set comfy_builder to a host that has them",
-            )
+
+@functools.cache
+def check_sandbox() -> None:
+    """See, once, that this machine allows such a place. Raises FleetError, with the ways out, when it does not."""
+    where = "sandbox for builds"
+    try:
+        with tempfile.TemporaryDirectory(prefix="comfy-sandbox.") as work:
+            sandbox = Sandbox(pathlib.Path(work))
+            done = sandbox.run(("true",), environment={"PATH": PROGRAMS}, timeout=_TRIAL_SECONDS)
+    except FleetError as error:
+        raise FleetError(str(error), where=where, remedy="Install util-linux 2.34 or newer") from error
+    if done.returncode != 0:
+        said = (done.stderr.strip() or done.text.strip() or f"exit status {done.returncode}").splitlines()[-1]
+        raise FleetError(
+            f"this machine does not let us make one ({said}), and code of strangers is not run without",
+            where=where,
+            remedy="Allow user namespaces (sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone=1,"
+            " kernel.apparmor_restrict_unprivileged_userns=0; in a container, run it with them and with /proc"
+            " unmasked), or set comfy_builder to a host that has them",
+        )
 
 
 @contextlib.contextmanager

@@ -34,11 +34,13 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_vers
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import Line, is_built
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import Indexes
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.target_environment import TargetEnvironment
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_failure import TORCH_FAMILY
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_resolution import EVERYTHING
 
 Section = c.Mapping[str, t.Any]
 # What a backend says that it requires can depend on what is installed; two rounds settle it, a third is a fault.
 _ROUNDS: t.Final = 3
+_NUMPY: t.Final = "numpy"
 # Most builds are one process that waits for another; those of libraries use all processors by themselves.
 _AT_ONCE: t.Final = 2
 
@@ -275,22 +277,28 @@ def _profile(glibc: int) -> int:
     return max(profile for profile in profiles if profile <= max(glibc, 17))
 
 
-def built_against_others(
-    wanted: c.Sequence[Wanted], built: c.Mapping[str, BuiltWheel], locked: c.Mapping[str, str]
-) -> list[FleetError]:
-    """Builds against another version of a package than the one that the target has.
+def built_against_others(built: c.Mapping[str, BuiltWheel], locked: c.Mapping[str, str]) -> list[FleetError]:
+    """Builds against another version of a package than the target has, where that does not work.
 
-    Such packages are those that ``python.build`` lists: a library is usable with the torch that it was compiled against
-    alone. locked: version by name.
+    A library is usable with the very torch that it was compiled against, and one that was compiled against numpy 1 not
+    with numpy 2 (the other way it is). locked: version by name.
     """
     faults = []
-    for each in wanted:
-        listed = _required_names(each.requires)
-        wheel = built[each.source.name]
+    for wheel in built.values():
         for held in wheel.built_from["requires"]:
             name, version = held["name"], held["version"]
-            if name in listed and locked.get(name, version) != version:
-                what = f"was built against {name} {version}, and the target has {name} {locked[name]}"
-                remedy = f'Add "{name}=={locked[name]}" to python_packages, and lock again'
-                faults.append(FleetError(what, where=each.source.label, remedy=remedy))
+            other = locked.get(name, version)
+            if (name in TORCH_FAMILY and other != version) or (name == _NUMPY and _major(version) < _major(other)):
+                what = f"was built against {name} {version}, and the target has {name} {other}"
+                remedy = (
+                    f'Add "{name}=={other}" to python_packages, and "{name}" to its requires in python.build; or let'
+                    f" the target have {version}"
+                )
+                faults.append(FleetError(what, where=wheel.name, remedy=remedy))
     return faults
+
+
+def _major(version: str) -> int:
+    from packaging.version import Version
+
+    return Version(version).major

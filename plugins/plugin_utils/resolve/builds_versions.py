@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import collections.abc as c
+import dataclasses
 import datetime
 import pathlib
 import tempfile
@@ -13,9 +14,13 @@ import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_files import download
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_index import File, files_of
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_sources import Source
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import Indexes, without_credentials
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.index_pages import ListedFile
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import (
+    DEFAULT,
+    Indexes,
+    without_credentials,
+)
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv import run_uv
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_output import read_list
 
@@ -44,9 +49,8 @@ def release_to_build(name: str, question: Question, files: pathlib.Path, uv_cach
     lines = [line for line in question.lines if line.name == name]
     if any(line.url for line in lines):
         return None
-    index = _index_url(question.indexes, name, uv_cache)
-    offered = files_of(index, name, question.indexes.authorization(index))
-    by_version = _by_version(offered, question)
+    offered = _with_default(question.indexes, name, uv_cache).files_of(name)
+    by_version = _by_version(offered or (), question)
     version = _chosen(by_version, name, question)
     if version is None or _has_fitting_wheel(by_version[version], question):
         return None
@@ -57,10 +61,10 @@ def release_to_build(name: str, question: Question, files: pathlib.Path, uv_cach
     return Release(Source(name, {"url": without_credentials(archive.url), "sha256": sha256}), str(version))
 
 
-def _index_url(indexes: Indexes, name: str, uv_cache: pathlib.Path) -> str:
-    reached = indexes.reached[indexes.of(name)]
-    if reached:
-        return reached
+def _with_default(indexes: Indexes, name: str, uv_cache: pathlib.Path) -> Indexes:
+    """The same, with the address of the default index where that of the package ``name`` is not known."""
+    if indexes.reached[indexes.of(name)]:
+        return indexes
     # uv alone knows its own default.
     with tempfile.TemporaryDirectory(prefix="index.") as work:
         directory = pathlib.Path(work)
@@ -72,20 +76,29 @@ def _index_url(indexes: Indexes, name: str, uv_cache: pathlib.Path) -> str:
     url = listed[_PUBLISHED].index_url if _PUBLISHED in listed else None
     if url is None:
         raise FleetError(f"the default index does not answer: {done.messages.strip()}", where="comfy_python_indexes")
-    return url
+    return dataclasses.replace(indexes, reached={**indexes.reached, DEFAULT: url})
 
 
-def _by_version(offered: c.Sequence[File], question: Question) -> dict[Version, list[File]]:
-    from packaging.version import Version
-
-    found: dict[Version, list[File]] = {}
+def _by_version(offered: c.Sequence[ListedFile], question: Question) -> dict[Version, list[ListedFile]]:
+    found: dict[Version, list[ListedFile]] = {}
     for file in offered:
-        if file.version and not file.yanked and _is_old_enough(file, question.exclude_newer):
-            found.setdefault(Version(file.version), []).append(file)
+        version = _version_of(file)
+        if version and file.yanked is None and _is_old_enough(file, question.exclude_newer):
+            found.setdefault(version, []).append(file)
     return {version: files for version, files in found.items() if any(_takes_python(file, question) for file in files)}
 
 
-def _is_old_enough(file: File, limit: str | None) -> bool:
+def _version_of(file: ListedFile) -> Version | None:
+    """The version that a file's name says, None for a name that is none of today's."""
+    from packaging.utils import InvalidSdistFilename, InvalidWheelFilename, parse_sdist_filename, parse_wheel_filename
+
+    try:
+        return (parse_wheel_filename(file.name) if file.is_wheel else parse_sdist_filename(file.name))[1]
+    except (InvalidWheelFilename, InvalidSdistFilename, ValueError):
+        return None
+
+
+def _is_old_enough(file: ListedFile, limit: str | None) -> bool:
     """An index that gives no dates is taken as it is, as for the packages that are bound to one."""
     if limit is None or file.uploaded is None:
         return True
@@ -94,7 +107,7 @@ def _is_old_enough(file: File, limit: str | None) -> bool:
     return uploaded < before
 
 
-def _takes_python(file: File, question: Question) -> bool:
+def _takes_python(file: ListedFile, question: Question) -> bool:
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
     if not file.requires_python:
@@ -122,7 +135,7 @@ def _chosen(by_version: c.Mapping[Version, object], name: str, question: Questio
     return fitting[-1] if fitting else None
 
 
-def _has_fitting_wheel(files: c.Sequence[File], question: Question) -> bool:
+def _has_fitting_wheel(files: c.Sequence[ListedFile], question: Question) -> bool:
     from packaging.utils import parse_wheel_filename
 
     tags = frozenset(question.environment.wheel_tags())

@@ -16,6 +16,7 @@ import zipfile
 import pytest
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.comfyops.fleet.plugins.module_utils.wheels import sandbox
 from tests.support.forge.installed import publish_installed
 
 if t.TYPE_CHECKING:
@@ -178,13 +179,10 @@ def test_six_kinds_of_repository(backends: Resolver) -> None:
     assert builds(backends) >= len(spec)
     assert backends(spec=spec, python=PYTHON, place="two") == target
     assert builds(backends) == 0
-
-
-def test_the_same_inputs_give_the_same_bytes(backends: Resolver) -> None:
-    spec = git(backends, "plain", {"pyproject.toml": SETUPTOOLS + project("plain"), "plain.py": "A = 1\n"})
-    target = backends(spec=[spec], python=PYTHON)
-    shutil.rmtree(backends.wheels)
-    assert backends(spec=[spec], python=PYTHON, kept=target["packages"], place="two") == target
+    # What is built again of the same inputs has the same bytes.
+    for name in ("legacy", "hatched", "flat"):
+        shutil.rmtree(stored(backends, entry(target, name)).parent)
+    assert backends(spec=spec, python=PYTHON, kept=target["packages"], place="three") == target
     assert not [note for note in backends.notes if "reproducible" in note]
 
 
@@ -208,18 +206,10 @@ def test_bytes_that_differ_are_told(backends: Resolver) -> None:
     files = backend("return make(wheel_directory, 'own', {'own.py': os.urandom(8).hex()})")
     spec = git(backends, "own", files)
     target = backends(spec=[spec], python=PYTHON)
-    shutil.rmtree(backends.wheels)
+    stored(backends, entry(target, "own")).write_bytes(b"damaged")
     again = backends(spec=[spec], python=PYTHON, kept=target["packages"])
     assert entry(again, "own")["sha256"] != entry(target, "own")["sha256"]
     assert any("its builds are not reproducible" in note for note in backends.notes)
-
-
-def test_a_damaged_stored_wheel_is_built_again(backends: Resolver) -> None:
-    spec = git(backends, "own", backend("return make(wheel_directory, 'own', {})"))
-    target = backends(spec=[spec], python=PYTHON)
-    stored(backends, entry(target, "own")).write_bytes(b"damaged")
-    assert backends(spec=[spec], python=PYTHON) == target
-    assert builds(backends) == 2
 
 
 def test_a_source_archive(backends: Resolver) -> None:
@@ -365,8 +355,23 @@ def test_a_build_against_another_torch_than_the_locked_one(backends: Resolver) -
     spec = git(backends, "flash", backend("import torch\nreturn make(wheel_directory, 'flash', {})"))
     build = [{"name": "flash", "requires": ["torch"], "env": {}}]
     text = failure(backends, spec, {"requirement": "neighbour", "index": None}, build=build)
-    assert "was built against torch 2.10.0, and the target has torch 2.9.0" in text
+    assert "flash: was built against torch 2.10.0, and the target has torch 2.9.0" in text
     assert 'Add "torch==2.9.0" to python_packages' in text
+
+
+def test_a_build_against_an_older_numpy_than_the_locked_one(backends: Resolver) -> None:
+    for version in ("1.26.4", "2.1.0", "2.2.0"):
+        backends.default.wheel("numpy", version)
+    spec = git(backends, "fast", backend("return make(wheel_directory, 'fast', {})"))
+    numpy = {"requirement": "numpy==2.2.0", "index": None}
+    old, new = ([{"name": "fast", "requires": [line], "env": {}}] for line in ("numpy<2", "numpy==2.1.0"))
+    text = failure(backends, spec, {"requirement": "numpy", "index": None}, build=old)
+    assert "was built against numpy 1.26.4, and the target has numpy 2.2.0" in text
+    assert "what its build requires cannot be had" in failure(backends, spec, numpy, build=new)
+    files = backend("return make(wheel_directory, 'other', {})")
+    files["pyproject.toml"] = files["pyproject.toml"].replace("[]", '["numpy==2.1.0"]')
+    target = backends(spec=[git(backends, "other", files), numpy], python=PYTHON)
+    assert entry(target, "numpy")["version"] == "2.2.0"
 
 
 def test_a_python_that_is_nowhere(backends: Resolver) -> None:
@@ -426,3 +431,15 @@ def test_a_name_that_a_package_alone_asks_for(backends: Resolver, json: bool) ->
     locked = entry(target, "face")
     assert (locked["version"], locked["required_by"]) == ("1.0", ["package:asker"])
     assert locked["built_from"]["sha256"] == release.sha256
+
+
+def test_a_machine_without_namespaces_builds_nothing(backends: Resolver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if the user were not mapped: then nothing may be mounted, as where user namespaces are forbidden."""
+    monkeypatch.setattr(sandbox, "_NAMESPACES", ("--user", "--mount", "--net", "--pid", "--fork"))
+    sandbox.check_sandbox.cache_clear()
+    spec = git(backends, "own", backend("return make(wheel_directory, 'own', {})"))
+    text = failure(backends, spec)
+    sandbox.check_sandbox.cache_clear()
+    assert "this machine does not let us make one" in text
+    assert "code of strangers is not run without. Allow user namespaces" in text
+    assert "comfy_builder" in text
