@@ -125,55 +125,50 @@ def test_a_repository_becomes_a_wheel_of_the_lock(backends: Resolver) -> None:
     assert json.loads(wheel.with_name(f"{wheel.name}.json").read_text())["inputs"]["python"] == PYTHON
 
 
-def test_six_kinds_of_repository(backends: Resolver) -> None:
-    publish_installed(backends.default, "hatchling", "flit-core", "setuptools-scm")
+def simple_repositories(backends: Resolver) -> list[Document]:
+    """One without pyproject.toml, one of hatchling, one of flit, one in a subdirectory."""
     flit = '[build-system]\nrequires = ["flit_core>=3.4"]\nbuild-backend = "flit_core.buildapi"\n'
     hatchling = '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
-    scm = SETUPTOOLS.replace('"setuptools"', '"setuptools", "setuptools-scm"') + "[tool.setuptools_scm]\n"
-    spec = [
-        git(
-            backends,
-            "legacy",
-            {
-                "setup.py": "import setuptools as s\ns.setup(name='legacy', version='0.3', py_modules=['legacy'])\n",
-                "legacy.py": "",
-            },
-        ),
+    setup = "import setuptools as s\ns.setup(name='legacy', version='0.3', py_modules=['legacy'])\n"
+    files = {"pyproject.toml": flit + project("flat", more='description = "flat"\n'), "flat.py": '"""Flat."""\n'}
+    below = {"python/below/pyproject.toml": SETUPTOOLS + project("below"), "python/below/below.py": ""}
+    return [
+        git(backends, "legacy", {"setup.py": setup, "legacy.py": ""}),
         git(backends, "hatched", {"pyproject.toml": hatchling + project("hatched"), "hatched/__init__.py": ""}),
-        git(
-            backends,
-            "flat",
-            {"pyproject.toml": flit + project("flat", more='description = "flat"\n'), "flat.py": '"""Flat."""\n'},
-        ),
-        git(
-            backends,
-            "below",
-            {"README": "", "python/below/pyproject.toml": SETUPTOOLS + project("below"), "python/below/below.py": ""},
-            subdirectory="python/below",
-        ),
+        git(backends, "flat", files),
+        git(backends, "below", {"README": "", **below}, subdirectory="python/below"),
     ]
+
+
+def tagged_repository(backends: Resolver) -> Document:
+    """One whose version is in its tags."""
+    scm = SETUPTOOLS.replace('"setuptools"', '"setuptools", "setuptools-scm"') + "[tool.setuptools_scm]\n"
     tagged = backends.forge.repository("owner/tagged")
     tagged.commit({"pyproject.toml": scm + project("tagged", None), "tagged.py": ""})
     tagged.tag("v2.5", annotated=True)
     tagged.commit({"README": "later"})
-    spec.append(
-        {"name": "tagged", "git": tagged.url, "commit": tagged.head(), "subdirectory": None, "submodules": True}
-    )
+    return {"name": "tagged", "git": tagged.url, "commit": tagged.head(), "subdirectory": None, "submodules": True}
+
+
+def repository_with_submodule(backends: Resolver) -> Document:
+    """One whose package has data of a submodule."""
     inner = backends.forge.repository("owner/inner")
     inner.commit({"inner.txt": "from the submodule"})
     outer = backends.forge.repository("owner/outer")
-    outer.commit(
-        {
-            "pyproject.toml": SETUPTOOLS + project("outer") + '[tool.setuptools.package-data]\nouter = ["data/*"]\n',
-            "outer/__init__.py": "",
-        }
-    )
+    data = '[tool.setuptools.package-data]\nouter = ["data/*"]\n'
+    outer.commit({"pyproject.toml": SETUPTOOLS + project("outer") + data, "outer/__init__.py": ""})
     outer.submodule("outer/data", "../inner", inner.head())
-    spec.append({"name": "outer", "git": outer.url, "commit": outer.head(), "subdirectory": None, "submodules": True})
+    return {"name": "outer", "git": outer.url, "commit": outer.head(), "subdirectory": None, "submodules": True}
+
+
+def test_six_kinds_of_repository(backends: Resolver) -> None:
+    publish_installed(backends.default, "hatchling", "flit-core", "setuptools-scm")
+    tagged = tagged_repository(backends)
+    spec = [*simple_repositories(backends), tagged, repository_with_submodule(backends)]
     target = backends(spec=spec, python=PYTHON)
     versions = {name: entry(target, name)["version"] for name in ("legacy", "hatched", "flat", "below", "outer")}
     assert versions == {"legacy": "0.3", "hatched": "1.0", "flat": "1.0", "below": "1.0", "outer": "1.0"}
-    assert entry(target, "tagged")["version"] == f"2.6.dev1+g{tagged.head()[:9]}"
+    assert entry(target, "tagged")["version"] == f"2.6.dev1+g{tagged['commit'][:9]}"
     assert members(stored(backends, entry(target, "outer")))["outer/data/inner.txt"] == b"from the submodule"
     assert {"hatchling", "pathspec"} <= {each["name"] for each in entry(target, "hatched")["built_from"]["requires"]}
     assert builds(backends) >= len(spec)
