@@ -19,7 +19,7 @@ import shutil
 import tempfile
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.comfyops.fleet.plugins.module_utils.host.atomic import flush_file_system, remove_tree
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.atomic import remove_tree
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.context import Context
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import Package
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.origin import ORIGIN_FILE, direct_url
@@ -42,7 +42,6 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.packages.store impo
     look_again,
     make_read_only,
     sha256_of,
-    store_of,
     write_list,
 )
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.versions import same_version
@@ -85,7 +84,7 @@ class Harvest:
             for package in there
             if package.name not in damaged
         ]
-        flush_file_system(store_of(self._context.layout))
+        # Not flushed: a file that a power cut left empty does not look as it did, and is fetched again.
         for entry in entries:
             write_list(look_again(entry, proven=True))
         return faults, damaged
