@@ -21,7 +21,7 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes imp
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_output import Wheel
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_resolution import EVERYTHING, Found, Question
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.wheel_contents import Content
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.wheel_reading import read_all
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.wheel_reading import read_all, sizes_of
 
 Section = c.Mapping[str, t.Any]
 Document = dict[str, t.Any]
@@ -51,6 +51,7 @@ class _Chosen:
     said: tuple[tuple[str, str], ...]
     size: int | None
     is_read: bool
+    is_kept: bool
 
 
 def make_entries(
@@ -88,7 +89,11 @@ class _Entries:
     def _with_content(self, chosen: c.Sequence[_Chosen]) -> dict[str, Document]:
         read = [each for each in chosen if each.is_read]
         results = read_all([each.file for each in read], self._indexes.access, self._checks.cache, self._checks.report)
+        contents: dict[str, Content | FleetError | int | None]
         contents = {each.package.name: result for each, result in zip(read, results, strict=True)}
+        unsized = [each for each in chosen if not each.is_read and each.size is None and not each.is_kept]
+        sizes = sizes_of([each.file for each in unsized], self._indexes.access)
+        contents.update((each.package.name, size) for each, size in zip(unsized, sizes, strict=True))
         entries, faults = {}, []
         for each in chosen:
             try:
@@ -98,12 +103,12 @@ class _Entries:
         raise_all(faults)
         return entries
 
-    def _entry(self, chosen: _Chosen, content: Content | FleetError | None) -> Document:
+    def _entry(self, chosen: _Chosen, found: Content | FleetError | int | None) -> Document:
+        """The entry of a file. found: what reading it gave, or its size, or why it cannot be had."""
         package = chosen.package
-        if isinstance(content, FleetError):
-            raise FleetError(
-                f"{package.name} {package.version} {self._from(package)}: {content}", where=self._where
-            ) from content
+        if isinstance(found, FleetError):
+            raise FleetError(f"{package.name} {package.version} {self._from(package)}: {found}", where=self._where)
+        content = found if isinstance(found, Content) else None
         sha256 = content.sha256 if content else chosen.said[0][0]
         other = next((said for said in chosen.said if said[0] != sha256), None)
         if other:
@@ -119,7 +124,7 @@ class _Entries:
             **chosen.identity,
             "file": chosen.file.name,
             "sha256": sha256,
-            "size": content.size if content else chosen.size,
+            "size": content.size if content else chosen.size or found,
             "required_by": list(package.required_by),
         }
 
@@ -170,7 +175,7 @@ class _Entries:
         said = tuple((sha256, who) for sha256, who in self._said(package, wheel, kept, line) if sha256)
         is_settled = bool(kept) or self._is_believed(package, wheel)
         is_read = not (said and is_settled) or self._checks.every_byte or source == FILE
-        return _Chosen(package, identity, file, said, kept["size"] if kept else wheel.size, is_read)
+        return _Chosen(package, identity, file, said, kept["size"] if kept else wheel.size, is_read, bool(kept))
 
     def _said(
         self, package: Found, wheel: Wheel, kept: Section | None, line: Line | None
@@ -178,7 +183,7 @@ class _Entries:
         if kept:
             yield kept["sha256"], "the lock"
             return
-        yield wheel.sha256, str(line) if line else f"the index {self._indexes.shown(str(package.index))}"
+        yield _published(wheel, line), str(line) if line else f"the index {self._indexes.shown(str(package.index))}"
 
     def _is_believed(self, package: Found, wheel: Wheel) -> bool:
         """Whether what is said of a file's hash is taken for true; a spec that names a URL wants it looked at."""
@@ -218,14 +223,15 @@ class _Entries:
         same = next((wheel for wheel in offered if wheel.file == kept["file"]), None)
         if same is None or any(kept[key] != value for key, value in identity.items()):
             return None
-        if same.sha256 in (None, kept["sha256"]):
+        published = _published(same, self._line(package))
+        if published in (None, kept["sha256"]):
             return kept
         if identity["source"] != INDEX:
             return None
         if not self._is_believed(package, same):
             return kept
         raise FleetError(
-            f"the index {self._indexes.shown(identity['index'])} now says sha256 {same.sha256} for"
+            f"the index {self._indexes.shown(identity['index'])} now says sha256 {published} for"
             f" {same.file}, and the lock has {kept['sha256']}: the file was replaced",
             where=self._where,
             remedy=f"If that is right, lock again with comfy_lock_upgrade={package.name}",
@@ -233,3 +239,11 @@ class _Entries:
 
     def _from(self, package: Found) -> str:
         return f"of the index {self._indexes.shown(package.index)}" if package.index else "by its URL"
+
+
+def _published(wheel: Wheel, line: Line | None) -> str | None:
+    """The sha256 that is said of a file, by its index or the line that names its URL; uv would say what it read there."""
+    if line is None:
+        return wheel.sha256
+    fragment = urllib.parse.urldefrag(line.requirement.url or "").fragment
+    return dict(urllib.parse.parse_qsl(fragment)).get("sha256")

@@ -18,7 +18,7 @@ import zipfile
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, raise_all
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.http import Access
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import INDEX
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import builds
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import builds, package_notes
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_store import BuiltWheel
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import (
     Demand,
@@ -88,9 +88,13 @@ def resolve_target(
     wanted = builds.wanted_of(packages, python_section["build"], build_question, site)
     built = builds.build_wheels(wanted, build_question, site, work=work, report=report)
     question = dataclasses.replace(question, local={name: [_local(wheel)] for name, wheel in built.items()})
+    asked = {line.name for line in question.lines}
+    for note in package_notes.namesakes(question, asked):
+        report(f"{environment.where}: {note}")
     with tempfile.TemporaryDirectory(prefix="resolve.", dir=work) as directory:
         found = resolve(question, directory=pathlib.Path(directory), cache=cache, report=report)
-    for note in _notes(question, found):
+    further = package_notes.namesakes(question, {package.name for package in found} - asked)
+    for note in (*further, *package_notes.notes(question, found, target["accelerator"])):
         report(f"{environment.where}: {note}")
     raise_all(builds.built_against_others(built, {package.name: package.version for package in found}))
     entries = make_entries(_with_default(question, found), found, kept or (), Checks(cache.parent, report, every_byte))
@@ -165,17 +169,6 @@ def _with_default(question: Question, found: c.Sequence[Found]) -> Question:
     if url is None or question.indexes.of(ALWAYS) != DEFAULT:
         return question
     return dataclasses.replace(question, indexes=question.indexes.with_default(url))
-
-
-def _notes(question: Question, found: c.Sequence[Found]) -> c.Iterator[str]:
-    from packaging.version import Version
-
-    if question.excluded:
-        yield f"left out by python.exclude: {', '.join(sorted(question.excluded))}"
-    asked = {line.name for line in question.lines if line.requirement.specifier.prereleases}
-    for package in found:
-        if Version(package.version).is_prerelease and package.index_url and package.name not in asked:
-            yield f"{package.name} {package.version} is a pre-release: no other version fits"
 
 
 def _unsupported(section: Section) -> list[FleetError]:

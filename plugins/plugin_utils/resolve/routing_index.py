@@ -34,6 +34,8 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.wheel_conte
 
 # For uv a file without a date does not exist while exclude_newer is set; many indexes (PyTorch's) give none.
 _NO_DATE: t.Final = "1970-01-01T00:00:00Z"
+# Without one uv would read the whole file for its lock; what we take is always that of the file's own index.
+_NO_HASH: t.Final = "0" * 64
 _MOST_METADATA: t.Final = 16 << 20
 _METADATA: t.Final = ".metadata"
 _NOT_THERE: t.Final = 404
@@ -143,12 +145,13 @@ class RoutingIndex:
         return found or []
 
     def _own(self, origin: Origin) -> ListedFile:
-        """The file as uv is told of it: at an address of ours, with metadata, with a date."""
+        """The file as uv is told of it: at an address of ours, with metadata, a date and a hash."""
         path = f"{self._root}/files/{next(self._numbers)}/{urllib.parse.quote(origin.file.name)}"
         self._origins[path] = origin
         return dataclasses.replace(
             origin.file,
             url=path,
+            sha256=origin.file.sha256 or _NO_HASH,
             uploaded=origin.file.uploaded or _NO_DATE,
             has_metadata=origin.file.is_wheel,
             metadata_sha256=None,

@@ -1,23 +1,33 @@
 # Copyright (c) 2026, the comfyops.fleet contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Many wheels read at once, with word of how far it is: they have some GB."""
+"""Many wheels asked for at once: read, with word of how far it is, as they have some GB; or for their sizes alone."""
 
 from __future__ import annotations
 
 import collections.abc as c
 import concurrent.futures
+import contextlib
 import pathlib
 import threading
 import time
 import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.comfyops.fleet.plugins.module_utils.host.http import Access
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.http import (
+    Access,
+    HttpFault,
+    Session,
+    request,
+)
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.index_pages import ListedFile
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.patience import patiently
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.wheel_contents import Content, read_content
 
-_AT_ONCE: t.Final = 6
+_READ_AT_ONCE: t.Final = 6
+# Nothing but waiting for answers.
+_ASKED_AT_ONCE: t.Final = 20
+_GONE: t.Final = frozenset({404, 410})
 # Seconds between two words.
 _INTERVAL: t.Final = 10.0
 _MB: t.Final = 1_000_000
@@ -39,8 +49,26 @@ def read_all(
         except FleetError as error:
             return error
 
-    with concurrent.futures.ThreadPoolExecutor(_AT_ONCE) as pool:
+    with concurrent.futures.ThreadPoolExecutor(_READ_AT_ONCE) as pool:
         return list(pool.map(read, range(len(files))))
+
+
+def sizes_of(files: c.Sequence[ListedFile], access: Access) -> list[int | FleetError | None]:
+    """The sizes of files in bytes, None where a server does not say; or why there is no such file."""
+    connections = threading.local()
+    with contextlib.ExitStack() as stack:
+
+        def ask(file: ListedFile) -> int | FleetError | None:
+            if not hasattr(connections, "session"):
+                connections.session = stack.enter_context(Session())
+            try:
+                with patiently(lambda: request(file.url, access, method="HEAD", session=connections.session)) as answer:
+                    return answer.length
+            except HttpFault as fault:
+                return fault if fault.status in _GONE else None
+
+        with concurrent.futures.ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:
+            return list(pool.map(ask, files))
 
 
 class _Word:

@@ -9,11 +9,12 @@ import typing as t
 
 import pytest
 
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.http import Access
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import packages
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds import Site
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_places import ControlNode
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_store import Store
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.git import Access
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.git import Access as GitAccess
 from tests.support.forge import Forge
 
 if t.TYPE_CHECKING:
@@ -60,6 +61,8 @@ class Resolver:
         upgrade: t.Collection[str] = (),
         reached: t.Mapping[str, str] | None = None,
         place: str = "one",
+        access: Access | None = None,
+        every_byte: bool = False,
         **section: t.Any,
     ) -> Document:
         """The target's entry. spec: python_packages, a text for a plain requirement; place: for work and cache."""
@@ -77,8 +80,10 @@ class Resolver:
             upgrade=upgrade,
             work=work,
             cache=cache,
-            site=Site(Access(cache / "git"), Store(self.wheels), (ControlNode(),), cache),
+            site=Site(GitAccess(cache / "git"), Store(self.wheels), (ControlNode(),), cache),
             report=self.notes.append,
+            access=access,
+            every_byte=every_byte,
         )
 
 

@@ -1,0 +1,91 @@
+# Copyright (c) 2026, the comfyops.fleet contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a user should know of a target's packages though nothing is wrong: names and builds that may not be meant."""
+
+from __future__ import annotations
+
+import collections.abc as c
+import json
+import typing as t
+
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import DEFAULT
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_resolution import Found, Question
+
+# What the default index has under a name that people of ComfyUI use for something else, and what to write for that.
+_NAMESAKES: t.Final[c.Mapping[str, tuple[str, str]]] = {
+    "nunchaku": (
+        "a package that splits data into linear segments, and not the inference engine of nunchaku-ai",
+        '{"name": "nunchaku", "url": "https://github.com/nunchaku-ai/nunchaku/releases/download/....whl", "sha256":'
+        ' "..."}',
+    ),
+    "clip": (
+        "not OpenAI's CLIP",
+        '{"name": "clip", "git": "https://github.com/openai/CLIP", "commit": "..."}',
+    ),
+    "apex": (
+        "not NVIDIA's Apex",
+        '{"name": "apex", "git": "https://github.com/NVIDIA/apex", "commit": "..."}',
+    ),
+    "kaolin": (
+        "a placeholder, and not NVIDIA's Kaolin",
+        '{"requirement": "kaolin", "index": "..."}, with NVIDIA\'s index for the target\'s torch in python.indexes',
+    ),
+    "sageattention": (
+        "SageAttention 1.x, without the CUDA kernels of 2.x, which it does not have",
+        '{"name": "sageattention", "url": "https://.../sageattention-2....whl", "sha256": "..."}, or its repository'
+        ' with "git" and "commit"',
+    ),
+}
+_TORCH: t.Final = "torch"
+_FAMILY: t.Final = ("torch", "torchvision", "torchaudio")
+_PYTORCH: t.Final = "https://download.pytorch.org/whl"
+# Packages of the CUDA runtime: torch asks for the one that it was built with.
+_CUDA_RUNTIMES: t.Final = ("nvidia-cuda-runtime", "nvidia-cuda-runtime-cu12", "cuda-toolkit")
+
+
+def namesakes(question: Question, names: c.Iterable[str]) -> c.Iterator[str]:
+    """Notes on packages of the default index that are other ones than people mean."""
+    elsewhere = {line.name for line in question.lines if line.url} | set(question.local)
+    for name in sorted(set(names) & _NAMESAKES.keys() - elsewhere):
+        if question.indexes.of(name) == DEFAULT:
+            what, entry = _NAMESAKES[name]
+            yield f"{name} of the default index is {what}; for that put into python_packages {entry}"
+
+
+def notes(question: Question, found: c.Sequence[Found], accelerator: str | None) -> c.Iterator[str]:
+    """Notes on what was found. accelerator: of the target."""
+    from packaging.version import Version
+
+    if question.excluded:
+        yield f"left out by python.exclude: {', '.join(sorted(question.excluded))}"
+    asked = {line.name for line in question.lines if line.requirement.specifier.prereleases}
+    for package in found:
+        if Version(package.version).is_prerelease and package.index and package.name not in asked:
+            yield f"{package.name} {package.version} is a pre-release: no other version fits"
+    yield from _other_torch(found, accelerator)
+
+
+def _other_torch(found: c.Sequence[Found], accelerator: str | None) -> c.Iterator[str]:
+    """The default index has one build of torch for each platform, whatever a target's accelerator is."""
+    by_name = {package.name: package for package in found}
+    torch = by_name.get(_TORCH)
+    if torch is None or torch.index != DEFAULT or not accelerator:
+        return
+    has = _build_of(torch.version, by_name)
+    if has.startswith(accelerator):
+        return
+    packages = [name for name in _FAMILY if name in by_name]
+    place = accelerator if accelerator != "rocm" else "rocm<version>"
+    entry = {"name": f"pytorch-{accelerator}", "url": f"{_PYTORCH}/{place}", "packages": packages}
+    yield (
+        f"torch {torch.version} of the default index is a build for {has}, and the target's accelerator is"
+        f" {accelerator}; for that add to python.indexes {json.dumps(entry)}"
+    )
+
+
+def _build_of(torch_version: str, by_name: c.Mapping[str, Found]) -> str:
+    """What a torch of the default index was built for: its local version says it, or the CUDA runtime it asks for."""
+    local = torch_version.partition("+")[2]
+    runtime = next((by_name[name].version for name in _CUDA_RUNTIMES if name in by_name), "")
+    return local or (f"cu{''.join(runtime.split('.')[:2])}" if runtime else "cpu")
