@@ -242,7 +242,7 @@ class _Entries:
 
 
 def _published(wheel: Wheel, line: Line | None) -> str | None:
-    """The sha256 that is said of a file, by its index or the line that names its URL; uv would say what it read there."""
+    """The sha256 that is said of a file: by its index, or the line that names its URL (uv says there what it read)."""
     if line is None:
         return wheel.sha256
     fragment = urllib.parse.urldefrag(line.requirement.url or "").fragment

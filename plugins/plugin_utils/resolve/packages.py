@@ -81,21 +81,12 @@ def resolve_target(
     Raises FleetError, or Failures with all faults of the input.
     """
     environment = target_environment(name, target["platform"], python)
-    question, indexes, replaced = _question(
+    question, replaced = _question(
         environment, demands, python_section, packages, index_urls, kept or (), upgrade, access or Access(), site
     )
-    build_question = _builds_question(question, kept or ())
-    wanted = builds.wanted_of(packages, python_section["build"], build_question, site)
-    built = builds.build_wheels(wanted, build_question, site, work=work, report=report)
+    built = _built(question, python_section, packages, kept or (), site, work, report)
     question = dataclasses.replace(question, local={name: [_local(wheel)] for name, wheel in built.items()})
-    asked = {line.name for line in question.lines}
-    for note in package_notes.namesakes(question, asked):
-        report(f"{environment.where}: {note}")
-    with tempfile.TemporaryDirectory(prefix="resolve.", dir=work) as directory:
-        found = resolve(question, directory=pathlib.Path(directory), cache=cache, report=report)
-    further = package_notes.namesakes(question, {package.name for package in found} - asked)
-    for note in (*further, *package_notes.notes(question, found, target["accelerator"])):
-        report(f"{environment.where}: {note}")
+    found = _resolved(question, target["accelerator"], work, cache, report)
     raise_all(builds.built_against_others(built, {package.name: package.version for package in found}))
     entries = make_entries(_with_default(question, found), found, kept or (), Checks(cache.parent, report, every_byte))
     return {
@@ -103,11 +94,45 @@ def resolve_target(
         "platform": environment.platform,
         "accelerator": target["accelerator"],
         "match": dict(target["match"]),
-        "indexes": dict(indexes.urls),
+        "indexes": dict(question.indexes.urls),
         "interpreter": None,
         "packages": entries,
         "replaced": replaced,
     }
+
+
+def _built(
+    question: Question,
+    section: Section,
+    packages: c.Sequence[Section],
+    kept: c.Sequence[Section],
+    site: builds.Site,
+    work: pathlib.Path,
+    report: c.Callable[[str], None],
+) -> dict[str, BuiltWheel]:
+    """The wheels that no index has, by name."""
+    wanted = builds.wanted_of(packages, section["build"], _builds_question(question, kept), site)
+    return builds.build_wheels(wanted, _builds_question(question, kept), site, work=work, report=report)
+
+
+def _resolved(
+    question: Question,
+    accelerator: str | None,
+    work: pathlib.Path,
+    cache: pathlib.Path,
+    report: c.Callable[[str], None],
+) -> list[Found]:
+    """What meets the question, with word of what a user should know of it."""
+    where = question.environment.where
+    asked = {line.name for line in question.lines}
+    for note in package_notes.namesakes(question, asked):
+        report(f"{where}: {note}")
+    with tempfile.TemporaryDirectory(prefix="resolve.", dir=work) as directory:
+        found = resolve(question, directory=pathlib.Path(directory), cache=cache, report=report)
+    further = package_notes.namesakes(question, {package.name for package in found} - asked)
+    for note in (*further, *package_notes.notes(question, found, accelerator)):
+        report(f"{where}: {note}")
+    return found
 
 
 def _question(
@@ -120,7 +145,7 @@ def _question(
     upgrade: c.Collection[str],
     access: Access,
     site: builds.Site,
-) -> tuple[Question, Indexes, list[Document]]:
+) -> tuple[Question, list[Document]]:
     indexes, index_faults = read_indexes(section, packages, index_urls, access)
     excluded = frozenset(section["exclude"])
     lines, line_faults = lines_for(environment, [*demands, demand_of_spec(packages)], excluded)
@@ -149,7 +174,7 @@ def _question(
         kept={entry["name"]: entry["version"] for entry in kept if entry["source"] == INDEX},
         upgrade=upgrade,
     )
-    return question, indexes, settled.replaced
+    return question, settled.replaced
 
 
 def _builds_question(question: Question, kept: c.Sequence[Section]) -> builds.Question:
