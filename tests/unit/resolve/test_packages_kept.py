@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
@@ -139,3 +141,23 @@ def test_a_wheel_of_the_spec_follows_the_spec(resolver: Resolver) -> None:
     with pytest.raises(FleetError) as caught:
         resolver(spec=[entry(first.url, "0" * 64)], kept=locked["packages"])
     assert f"sage 2.1: {first.url} has the sha256 {first.sha256}, and spec: sage @ {first.url}" in str(caught.value)
+
+
+def test_other_days_of_a_bound_index(resolver: Resolver) -> None:
+    index = resolver.forge.index(CPU)
+    for version, triton in (("2.9", "3.5"), ("2.10", "3.6")):
+        index.wheel("torch", f"{version}+cpu", requires=[f"triton=={triton}"])
+        index.wheel("triton", triton)
+        index.wheel("vision", f"0.{version}", requires=[f"torch=={version}"])
+        if version == "2.9":
+            given: Document = {"indexes": [resolver.bound("torch", "triton", "vision")]}
+            lines = Demand("core", None, ("torch", "vision", "box"))
+            resolver.default.wheel("box", "1.0")
+            first = resolver(lines, **given)
+            resolver.default.wheel("box", "2.0")
+    assert versions(first) == {"torch": "2.9+cpu", "triton": "3.5", "vision": "0.2.9", "box": "1.0"}
+    again = resolver(lines, kept=first["packages"], place="second", **given)
+    assert json.dumps(again, sort_keys=True) == json.dumps(first, sort_keys=True)
+    for name in ("torch", "vision"):
+        moved = resolver(lines, kept=first["packages"], upgrade={name}, **given)
+        assert versions(moved) == {"torch": "2.10+cpu", "triton": "3.6", "vision": "0.2.10", "box": "1.0"}
