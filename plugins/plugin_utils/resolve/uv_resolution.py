@@ -22,7 +22,7 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.index_crede
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import DEFAULT, Indexes
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.routing_index import LocalWheel, RoutingIndex
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.target_environment import TargetEnvironment
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv import run_uv
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv import Outcome, run_uv
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_failure import explain
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_output import (
     Listed,
@@ -38,6 +38,8 @@ ALWAYS: t.Final = "pip"
 
 _LIST = "resolution.txt"
 _LOCK = "pylock.toml"
+_NEWEST = "newest.txt"
+_MOVED = "moved.txt"
 _ALWAYS = "always.txt"
 _OVERRIDES = "overrides.txt"
 _EXCLUDES = "excludes.txt"
@@ -121,21 +123,40 @@ class _Run:
     def write_list(self) -> str:
         """Write the annotated list; give what uv said."""
         kept, moving = self._question.kept, self._question.upgrade
-        arguments = [argument for name in sorted(kept) if name in moving for argument in ("--upgrade-package", name)]
-        preferred = [f"{name}=={version}" for name, version in kept.items() if name not in moving]
-        if EVERYTHING in moving:
-            arguments, preferred = ["--upgrade"], []
-        if preferred:
-            _write_lines(self._directory / _LIST, preferred)
-        return self._uv("--emit-index-annotation", *arguments, "--output-file", _LIST)
+        arguments: list[str] = []
+        if EVERYTHING not in moving:
+            moved = kept.keys() & set(moving)
+            arguments = self._constraints_for(moved) if moved else []
+            _write_lines(self._directory / _LIST, [f"{name}=={kept[name]}" for name in kept if name not in moved])
+        return self._succeeded("--emit-index-annotation", *arguments, "--output-file", _LIST)
+
+    def _constraints_for(self, moved: c.Collection[str]) -> list[str]:
+        """Arguments that move packages to what they have where all may move.
+
+        Without, uv would rather keep a package that is to move than move another one that it needs.
+        """
+        outcome = self._uv("--output-file", _NEWEST)
+        if not outcome.succeeded:
+            return []
+        listed = read_list((self._directory / _NEWEST).read_text(encoding="utf-8"))
+        pins = [f"{name}=={listed[name].version}" for name in sorted(moved) if name in listed and listed[name].version]
+        _write_lines(self._directory / _MOVED, pins)
+        return ["--constraints", _MOVED]
 
     def write_lock(self, listed: c.Mapping[str, Listed]) -> None:
         """Write the lock of PEP 751, of the versions of the list."""
         pins = [f"{package.name}=={package.version}" for package in listed.values() if package.version]
         _write_lines(self._directory / _PINS, pins)
-        self._uv("--constraints", _PINS, "--format", "pylock.toml", "--output-file", _LOCK)
+        self._succeeded("--constraints", _PINS, "--format", "pylock.toml", "--output-file", _LOCK)
 
-    def _uv(self, *arguments: str) -> str:
+    def _succeeded(self, *arguments: str) -> str:
+        """What uv said."""
+        outcome = self._uv(*arguments)
+        if not outcome.succeeded:
+            raise self._explained(outcome.messages)
+        return outcome.messages
+
+    def _uv(self, *arguments: str) -> Outcome:
         default = self._question.indexes.reached[DEFAULT]
         outcome = run_uv(
             [*self._arguments, *arguments],
@@ -145,9 +166,7 @@ class _Run:
             netrc=netrc_for_uv(self._question.indexes.access, default),
         )
         self._raise_faults()
-        if not outcome.succeeded:
-            raise self._explained(outcome.messages)
-        return outcome.messages
+        return outcome
 
     def _raise_faults(self) -> None:
         """What could not be looked up may have changed the answer, whatever uv made of it."""
