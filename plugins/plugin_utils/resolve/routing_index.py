@@ -30,7 +30,7 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.index_pages
 )
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import DEFAULT, LOCAL, Indexes
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.patience import patiently
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.wheel_contents import read_content
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.wheel_contents import read_metadata
 
 # For uv a file without a date does not exist while exclude_newer is set; many indexes (PyTorch's) give none.
 _NO_DATE: t.Final = "1970-01-01T00:00:00Z"
@@ -165,7 +165,7 @@ class RoutingIndex:
         if file.url not in self._metadata:
             beside = self._metadata_beside(origin) if file.has_metadata else None
             if beside is None:
-                beside = read_content(file, self._indexes.access, self._cache).metadata
+                beside = read_metadata(file, self._indexes.access, self._cache)
             self._metadata[file.url] = beside
         return self._metadata[file.url]
 

@@ -29,6 +29,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.host.http import Ac
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.url import shown
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.index_pages import ListedFile
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.patience import patiently
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.wheel_archive import NoRanges, open_archive
 
 if t.TYPE_CHECKING:
     from packaging.tags import Tag
@@ -69,6 +70,24 @@ def read_content(file: ListedFile, access: Access, cache: pathlib.Path, progress
         values = {**dataclasses.asdict(content), "metadata": content.metadata.decode(errors="replace"), "state": state}
         _write(record, json.dumps(values))
     return content
+
+
+def read_metadata(file: ListedFile, access: Access, cache: pathlib.Path) -> bytes:
+    """The core metadata of the wheel at ``file.url``, of which no more is read than that where its server can do so.
+
+    Raises FleetError as read_content does.
+    """
+    try:
+        with open_archive(file.url, access) as archive:
+            return check_names(file.name, archive)
+    except NoRanges:
+        return read_content(file, access, cache).metadata
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, zlib.error) as error:
+        raise _fault(file, f"is no wheel: {error}") from error
+    except HttpFault:
+        raise
+    except FleetError as error:
+        raise _fault(file, error.what) from error
 
 
 def check_names(file: str, archive: zipfile.ZipFile) -> bytes:

@@ -230,12 +230,9 @@ def test_a_hash_that_an_index_misstates(
     assert f'{{"name": "inner", "url": "{release.url}", "sha256": "' in text
 
 
-def test_an_index_that_is_known_to_misstate_hashes_is_read_and_a_lock_stays(
-    resolver: Resolver, bound: Index, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_index_that_is_known_to_misstate_hashes_is_read_and_a_lock_stays(resolver: Resolver, bound: Index) -> None:
     release = bound.wheel("inner", "1.0")
-    monkeypatch.setattr(package_entries, "_MISSTATING", ("wheels.example",))
-    own = {"name": CPU, "url": "https://download.wheels.example/cpu", "packages": ["inner"]}
+    own = {"name": CPU, "url": "https://download.pytorch.org/whl/cpu", "packages": ["inner"]}
     given: Document = {"indexes": [own], "reached": {"pypi": resolver.default.url, CPU: bound.url}}
     target = resolver(core("inner"), **given)
     assert entry(target, "inner")["sha256"] == release.sha256

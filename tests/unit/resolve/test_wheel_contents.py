@@ -17,7 +17,11 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.errors import Fleet
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.http import Access
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import patience
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.index_pages import ListedFile
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.wheel_contents import check_names, read_content
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.wheel_contents import (
+    check_names,
+    read_content,
+    read_metadata,
+)
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.wheel_reading import read_all, sizes_of
 from tests.support.forge import Fault
 from tests.support.forge.distributions import Project, wheel
@@ -68,6 +72,28 @@ def test_a_wheel_of_this_machine_is_read_each_time(tmp_path: Path) -> None:
     path.write_bytes(content)
     found = read_content(file, ACCESS, tmp_path)
     assert (found.sha256, found.size) == (hashlib.sha256(content).hexdigest(), len(content))
+
+
+def test_metadata_is_read_without_the_rest(forge: Forge, tmp_path: Path) -> None:
+    release = forge.index().wheel("box", "1.0", requires=["lid"], modules={"box.py": "#" * 3_000_000})
+    assert b"Requires-Dist: lid" in read_metadata(listed(release), ACCESS, tmp_path)
+    ranges = [request.headers.get("range", "all") for request in forge.requests]
+    assert 2 <= len(ranges) <= 4
+    assert "all" not in ranges
+    assert sum(request.sent for request in forge.requests) < 700_000
+
+
+def test_metadata_of_a_server_without_ranges_and_of_what_is_no_wheel(forge: Forge, tmp_path: Path) -> None:
+    release = forge.index().wheel("box", "1.0", requires=["lid"])
+    forge.faults.add(Fault("no-range", "/files/pypi/*"))
+    assert b"Requires-Dist: lid" in read_metadata(listed(release), ACCESS, tmp_path)
+    other = forge.index().publish("lid-1.0-py3-none-any.whl", b"PK" * 99, b"Name: lid\nVersion: 1.0\n")
+    forge.faults.clear()
+    for file in (listed(other), ListedFile("cap-1.0-py3-none-any.whl", release.url)):
+        with pytest.raises(
+            FleetError, match=f"{file.url}: (is no wheel|cap-1.0-py3-none-any.whl holds|.* holds box 1.0)"
+        ):
+            read_metadata(file, ACCESS, tmp_path)
 
 
 @pytest.mark.parametrize(
