@@ -81,12 +81,13 @@ class Indexes:
 
     def _unreadable(self, package: str, error: FleetError) -> FleetError:
         name = self.of(package)
+        why = f"which {package} is bound to" if package in self.bound else f"where {package} is looked for"
         ways = f'say where it is reached from here: comfy_python_indexes {{"{name}": "..."}}'
         if isinstance(error, HttpFault) and error.denied:
             host = urllib.parse.urlsplit(self.reached[name] or "").netloc
             ways = f'give its user and password: comfy_credentials {{"{host}": "user:password"}}, or in ~/.netrc'
         return FleetError(
-            f"the index {self.shown(name)}, which {package} is bound to, cannot be read: {error.what}",
+            f"the index {self.shown(name)}, {why}, cannot be read: {error.what}",
             remedy=error.remedy or f"Check its address, or {ways}",
         )
 

@@ -63,12 +63,19 @@ def read_content(file: ListedFile, access: Access, cache: pathlib.Path, progress
     known = _recorded(record)
     if known and known["state"] == _state(file, access):
         return Content(known["sha256"], known["size"], known["metadata"].encode())
-    record.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=record.parent, suffix=".whl") as spool:
-        content, state = patiently(lambda: _fetched(file, access, spool, progress or (lambda _done, _all: None)))
-    if state["etag"] or state["modified"]:
-        values = {**dataclasses.asdict(content), "metadata": content.metadata.decode(errors="replace"), "state": state}
-        _write(record, json.dumps(values))
+    try:
+        record.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=record.parent, suffix=".whl") as spool:
+            content, state = patiently(lambda: _fetched(file, access, spool, progress or (lambda _done, _all: None)))
+        if state["etag"] or state["modified"]:
+            said = content.metadata.decode(errors="replace")
+            _write(record, json.dumps({**dataclasses.asdict(content), "metadata": said, "state": state}))
+    except OSError as error:
+        raise FleetError(
+            f"{file.name} cannot be kept there while it is read: {error.strerror}",
+            where=str(record.parent),
+            remedy="Make room, or set XDG_CACHE_HOME to a directory elsewhere",
+        ) from error
     return content
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import hashlib
 import json
@@ -345,6 +346,9 @@ def test_credentials_of_indexes_and_files(
         core("box", "inner"), spec=spec, indexes=[resolver.bound("inner")], reached=reached, access=Access(known)
     )
     assert {"box", "inner"} < {each["name"] for each in target["packages"]}
+    if way == "token":
+        expected = base64.b64encode(f"__token__:{SECRET}".encode()).decode()
+        assert asked(resolver.forge, f"/index/{CPU}/")[0].headers["authorization"] == f"Basic {expected}"
     assert SECRET not in json.dumps(target)
     assert SECRET not in "".join([*spied, *resolver.notes])
     assert not [path for path in tmp_path.rglob("*") if SECRET in path.name]

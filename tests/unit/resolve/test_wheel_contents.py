@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import resource
 import time
 import typing as t
 import zipfile
@@ -118,6 +119,18 @@ def test_what_is_not_read(forge: Forge, tmp_path: Path, sabotage: Fault, reason:
 def test_a_connection_that_breaks_once_is_no_fault(forge: Forge, tmp_path: Path) -> None:
     release = forge.index().wheel("box", "1.0")
     forge.faults.add(Fault("short-body", "/files/pypi/box*", times=1))
+    assert read_content(listed(release), ACCESS, tmp_path).sha256 == release.sha256
+
+
+def test_no_room_to_read(forge: Forge, tmp_path: Path) -> None:
+    release = forge.index().wheel("box", "1.0", modules={"box.py": "#" * 400_000})
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        with pytest.raises(FleetError, match=f"{tmp_path}/wheel-contents: {release.filename} cannot be kept there"):
+            read_content(listed(release), ACCESS, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert read_content(listed(release), ACCESS, tmp_path).sha256 == release.sha256
 
 
