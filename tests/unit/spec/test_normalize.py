@@ -254,27 +254,26 @@ def test_models(specs: Specs) -> None:
     ]
 
 
+PACKAGE_WHEEL = "https://h.org/sageattention-2.2.0%2Bcu130-cp312-cp312-linux_x86_64.whl"
+PACKAGES: list[t.Any] = [
+    " onnx>=1.14 ",
+    "name[extra]>=2,<3 ; python_version<'3.13'",
+    "sageattention-x --no-build-isolation",
+    "--upgrade",
+    "onnx>=1.14",
+    {"requirement": "torch==2.9.0", "index": "pytorch-cu130"},
+    {"requirement": "numpy", "index": "pypi"},
+    {"name": "sageattention", "url": PACKAGE_WHEEL, "sha256": HEX64.upper()},
+    f"clip @ git+https://github.com/openai/CLIP.git@{HEX40}#subdirectory=a/b",
+    {"name": "other", "git": "ssh://git@github.com/o/r", "commit": HEX40, "submodules": False},
+    f"source @ https://h.org/v1.tar.gz#sha256={HEX64}",
+    f"flash_attn @ https://h.org/flash_attn-2.8-py3-none-any.whl#sha256={HEX64}",
+    "torch==2.9.0 ; sys_platform == 'linux'",
+]
+
+
 def test_python_packages(specs: Specs) -> None:
-    wheel = "https://h.org/sageattention-2.2.0%2Bcu130-cp312-cp312-linux_x86_64.whl"
-    content = {
-        "schema_version": 3,
-        "python_packages": [
-            " onnx>=1.14 ",
-            "name[extra]>=2,<3 ; python_version<'3.13'",
-            "sageattention-x --no-build-isolation",
-            "--upgrade",
-            "onnx>=1.14",
-            {"requirement": "torch==2.9.0", "index": "pytorch-cu130"},
-            {"requirement": "numpy", "index": "pypi"},
-            {"name": "sageattention", "url": wheel, "sha256": HEX64.upper()},
-            f"clip @ git+https://github.com/openai/CLIP.git@{HEX40}#subdirectory=a/b",
-            {"name": "other", "git": "ssh://git@github.com/o/r", "commit": HEX40, "submodules": False},
-            f"source @ https://h.org/v1.tar.gz#sha256={HEX64}",
-            f"flash_attn @ https://h.org/flash_attn-2.8-py3-none-any.whl#sha256={HEX64}",
-            "torch==2.9.0 ; sys_platform == 'linux'",
-        ],
-        "python": {"indexes": [INDEX]},
-    }
+    content = {"schema_version": 3, "python_packages": PACKAGES, "python": {"indexes": [INDEX]}}
     normalized = specs.normalized(content)
     folder = {"subdirectory": "a/b", "submodules": True}
     assert normalized["python_packages"] == [
@@ -283,7 +282,7 @@ def test_python_packages(specs: Specs) -> None:
         {"requirement": "sageattention-x", "index": None},
         {"requirement": "torch==2.9.0", "index": "pytorch-cu130"},
         {"requirement": "numpy", "index": "pypi"},
-        {"name": "sageattention", "url": wheel, "sha256": HEX64},
+        {"name": "sageattention", "url": PACKAGE_WHEEL, "sha256": HEX64},
         {"name": "clip", "git": "https://github.com/openai/CLIP.git", "commit": HEX40, **folder},
         {
             "name": "other",
