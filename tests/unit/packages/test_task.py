@@ -145,7 +145,7 @@ def test_what_only_the_control_node_has_comes_along_and_only_once(
     host = host_with_pip
     release = host.forge.index("built").wheel("ours", "1.0")
     origin = {"git": "https://git.example/ours", "commit": "1" * 40, "subdirectory": None, "submodules": False}
-    built_from = {**origin, "requires": [], "python": "3.12.1"}
+    built_from: dict[str, t.Any] = {**origin, "requires": [], "python": "3.12.1"}
     document = locked(release, index=None, source="git", built_from=built_from)
     versions = tmp_path / "versions"
     wheel = versions / "wheels" / release.sha256[:12] / release.filename
