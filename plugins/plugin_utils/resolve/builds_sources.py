@@ -93,10 +93,7 @@ def fetch_source(source: Source, access: git.Access, directory: pathlib.Path, fi
 def _repository(source: Source, access: git.Access, directory: pathlib.Path) -> Archive:
     repo, commit = source.identity["git"], source.identity["commit"]
     tree = directory / "source"
-    _check_out(tree, repo, commit, access)
-    if source.identity["submodules"]:
-        for submodule in git.submodules_of(git.tree_of(access, repo, commit)):
-            _check_out(tree / submodule["path"], submodule["repo"], submodule["commit"], access)
+    check_out(source.identity, access, tree)
     folder = tree / (source.identity["subdirectory"] or "")
     if not folder.is_dir():
         remedy = "Correct subdirectory, or take another commit"
@@ -111,6 +108,15 @@ def _repository(source: Source, access: git.Access, directory: pathlib.Path) -> 
     path = directory / "source.tar"
     _pack(tree, path, epoch)
     return Archive(path, source.identity["subdirectory"], max(epoch, _EARLIEST), *system)
+
+
+def check_out(identity: Section, access: git.Access, directory: pathlib.Path) -> None:
+    """The repository of a source's identity at its commit, with its submodules where it wants them. Raises FleetError."""
+    repo, commit = identity["git"], identity["commit"]
+    _check_out(directory, repo, commit, access)
+    if identity["submodules"]:
+        for submodule in git.submodules_of(git.tree_of(access, repo, commit)):
+            _check_out(directory / submodule["path"], submodule["repo"], submodule["commit"], access)
 
 
 def _check_out(directory: pathlib.Path, repo: str, commit: str, access: git.Access) -> None:

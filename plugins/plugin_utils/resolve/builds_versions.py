@@ -49,7 +49,7 @@ def release_to_build(name: str, question: Question, files: pathlib.Path, uv_cach
     lines = [line for line in question.lines if line.name == name]
     if any(line.url for line in lines):
         return None
-    offered = _with_default(question.indexes, name, uv_cache).files_of(name)
+    offered = locate_default(question.indexes, name, uv_cache).files_of(name)
     by_version = _by_version(offered or (), question)
     version = _chosen(by_version, name, question)
     if version is None or _has_fitting_wheel(by_version[version], question):
@@ -61,8 +61,11 @@ def release_to_build(name: str, question: Question, files: pathlib.Path, uv_cach
     return Release(Source(name, {"url": without_credentials(archive.url), "sha256": sha256}), str(version))
 
 
-def _with_default(indexes: Indexes, name: str, uv_cache: pathlib.Path) -> Indexes:
-    """The same, with the address of the default index where that of the package ``name`` is not known."""
+def locate_default(indexes: Indexes, name: str, uv_cache: pathlib.Path) -> Indexes:
+    """The same, with the address of the default index where that of the package ``name`` is not known.
+
+    Raises FleetError when the default index does not answer.
+    """
     if indexes.reached[indexes.of(name)]:
         return indexes
     # uv alone knows its own default.
