@@ -18,7 +18,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.errors import Fleet
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.digest import build_name
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import canonical, read_lock
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import lock_file
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.directory import versions_directory
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.directory import cache_directory, versions_directory
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.finding import SpecInvalid, VersionUnknown
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.load import load
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.spec import Spec
@@ -140,7 +140,7 @@ class ActionModule(ActionBase):
         from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.models import ModelResolution
 
         credentials = {**_environment_tokens(options), **options["credentials"]}
-        cache = _cache()
+        cache = cache_directory()
         access = Access(cache / "git", options["git_mirrors"], credentials)
         return Resolution(
             git=access,
@@ -167,7 +167,7 @@ class ActionModule(ActionBase):
         from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_store import Store
 
         kept = versions_directory(options["versions_dir"]) / "wheels"
-        return Store(_cache() / "built", (kept,)) if self._task.check_mode else Store(kept)
+        return Store(cache_directory() / "built", (kept,)) if self._task.check_mode else Store(kept)
 
     def _builder_host(self, options: Result, task_vars: Result) -> list[BuilderHost]:
         from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_host import BuilderHost
@@ -207,10 +207,6 @@ class ActionModule(ActionBase):
             if not target["version"] and not spec["python"]["version"]
         ]
         return sorted(loose)
-
-
-def _cache() -> pathlib.Path:
-    return pathlib.Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "comfyops-fleet"
 
 
 def _refuse(path: pathlib.Path, before: Result | None, stale: list[str]) -> None:
