@@ -111,7 +111,7 @@ def _repository(source: Source, access: git.Access, directory: pathlib.Path) -> 
 
 
 def check_out(identity: Section, access: git.Access, directory: pathlib.Path) -> None:
-    """The repository of a source's identity at its commit, with its submodules where it wants them. Raises FleetError."""
+    """The repository of a source's identity at its commit, with submodules where it has them. Raises FleetError."""
     repo, commit = identity["git"], identity["commit"]
     _check_out(directory, repo, commit, access)
     if identity["submodules"]:
