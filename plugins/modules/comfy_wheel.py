@@ -267,8 +267,8 @@ def _interpreter(module: AnsibleModule) -> Interpreter | None:
 
 
 def _cache() -> str:
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return str(pathlib.Path(base).expanduser() / "comfyops-fleet")
+    base = os.environ.get("XDG_CACHE_HOME")
+    return str((pathlib.Path(base) if base else pathlib.Path.home() / ".cache") / "comfyops-fleet")
 
 
 def _told(interpreter: Interpreter | None) -> dict[str, str] | None:

@@ -9,6 +9,7 @@ import collections.abc as c
 import os
 import pathlib
 import posixpath
+import re
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.context import Context
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.origin import ORIGIN_FILE, direct_url
@@ -29,6 +30,8 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.packages.versions i
 # What Python takes from a directory of packages: modules, and path files whose lines it runs when it starts.
 _LOADABLE = (".py", ".pyc", ".so", ".pth")
 _MODULES = (".py", ".pyc", ".so")
+# Packages have those of others that they ship (setuptools/_vendor), too.
+_OWN_RECORD = re.compile(rf"lib/python[0-9.]+/site-packages/[^/]+{re.escape(DIST_INFO)}/RECORD")
 
 
 class CloseLook:
@@ -92,7 +95,7 @@ class CloseLook:
             for name, entry in entries.items()
             if entry is not None
             for path, file in entry.files.items()
-            if path.endswith(f"{DIST_INFO}/RECORD")
+            if _OWN_RECORD.fullmatch(path)
         }
 
 

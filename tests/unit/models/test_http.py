@@ -91,7 +91,7 @@ def test_a_connection_that_was_closed_meanwhile_is_opened_again(host: Host) -> N
         for _number in range(2):
             with request(model.url, Access(), session=session) as answer:
                 assert len(answer.read_all(50_000)) == 50_000
-            [connection] = session._connections.values()
+            connection = next(iter(session._connections.values()))
             connection.sock.shutdown(socket.SHUT_RDWR)
     assert host.forge.connections == 2
 

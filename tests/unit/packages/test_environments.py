@@ -60,6 +60,13 @@ def test_the_next_converge_runs_nothing_and_asks_nobody(host: Host, monkeypatch:
     assert tree(host.root) == before
 
 
+def test_metadata_of_others_that_a_package_ships_is_not_its_own(host: Host) -> None:
+    modules = {"box/__init__.py": "", "box/_vendor/six-1.0.dist-info/RECORD": "six.py,,\n"}
+    context = host.context([locked(host.index.wheel("box", "1.0", modules=modules))])
+    converge(context)
+    assert converge(context) == ()
+
+
 def test_bytecode_is_there_and_has_no_path_of_where_it_was_made(host: Host) -> None:
     modules = {"six.py": "def main(): return 1\n", "broken.py": "this is no Python\n"}
     context = host.context([locked(host.index.wheel("six", "1.17.0", modules=modules))])

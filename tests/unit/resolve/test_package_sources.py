@@ -313,7 +313,7 @@ def spied(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def spy(command: list[str], **more: t.Any) -> t.Any:
         seen.append(json.dumps([command, more["env"]]))
-        return run(command, **more)
+        return run(command, check=more.pop("check"), **more)
 
     monkeypatch.setattr(subprocess, "run", spy)
     return seen
