@@ -522,7 +522,8 @@ def test_nothing_is_left_when_the_owner_is_killed(short_directory: Path, number:
     before = Watch(short_directory / "lab").traces()
     with lab_of_another_process(short_directory / "lab") as (owner, lab):
         watch = Watch.of(lab)
-        assert "sleep 601" in watch.traces()["processes"]
+        # setsid is for a moment what it will become.
+        wait_until(lambda: "sleep 601" in watch.traces()["processes"], 5, "nothing runs in the lab")
         owner.send_signal(number)
         owner.wait(5)
         wait_until(lambda: watch.traces() == before, 5, "traces are left")
