@@ -127,7 +127,7 @@ def _package_set(lock: Lock, target: Target, found: Origins) -> str:
     return nix_text.PACKAGES.format(
         title=_comment(kind_of_host(lock, target)),
         interpreter=f"python{major}{minor}",
-        version=quoted(f"{major}.{minor}"),
+        version=f"{major}.{minor}",
         exact=f"\n# (The lock has Python {target.python}; which {major}.{minor} it is, nixpkgs says.)"
         if target.python.count(".") > 1
         else "",

@@ -92,8 +92,8 @@ let
 
   python =
     assert lib.assertMsg (
-      pkgs.{interpreter}.pythonVersion == {version}
-    ) "the wheels are those of Python " + {version};
+      pkgs.{interpreter}.pythonVersion == "{version}"
+    ) "the wheels are those of Python {version}";
     pkgs.{interpreter};
 
   # What wheels with compiled code need: their libraries find each other, those of the wheels that they require (torch

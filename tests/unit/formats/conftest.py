@@ -31,6 +31,7 @@ if t.TYPE_CHECKING:
     from pathlib import Path
 
     from tests.support.forge import Release
+    from tests.support.forge.git import FileContent
 
 Document = dict[str, t.Any]
 PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
@@ -115,7 +116,7 @@ def repositories(resolver: Resolver) -> Document:
     part = resolver.forge.repository("people/part")
     part.commit({"part.txt": "a part\n", ".gitattributes": "*.txt export-ignore\n", "deeper/run": "#!/bin/sh\n"})
     whole = resolver.forge.repository("people/whole")
-    files = {
+    files: dict[str, FileContent] = {
         "python/pyproject.toml": python_project("gitty", "1.5", '"leaf", "native"'),
         "python/gitty.py": "WHERE = 'git'\n",
         ".gitattributes": "*.crlf text eol=crlf\n*.id ident\nversion.txt export-subst\nhidden export-ignore\n",

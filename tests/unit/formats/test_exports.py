@@ -111,7 +111,7 @@ def test_the_pylock_is_one_of_the_specification(exporter: Exporter) -> None:
     minor = f"{sys.version_info[0]}.{sys.version_info[1]}"
     assert str(found.requires_python) == f"=={minor}.*"
     assert all(marker.evaluate() for marker in found.environments or ())
-    packages = {each.name: each for each in found.packages}
+    packages = {str(each.name): each for each in found.packages}
     assert [dict(each) for each in packages["app"].dependencies or ()] == [
         {"name": "egg"},
         {"name": "leaf"},

@@ -1,0 +1,12 @@
+# Copyright (c) 2026, the comfyops.fleet contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# A stand-in for nixpkgs, as far as exports use it: what is built, this machine's programs build.
+{
+  outputs =
+    { self }:
+    {
+      legacyPackages.x86_64-linux = import ./default.nix { };
+    };
+}
