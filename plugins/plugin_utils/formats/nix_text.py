@@ -90,11 +90,9 @@ PACKAGES: t.Final = """\
 let
   inherit (pkgs) lib;
 
-  python =
-    assert lib.assertMsg (
-      pkgs.{interpreter}.pythonVersion == "{version}"
-    ) "the wheels are those of Python {version}";
-    pkgs.{interpreter};
+  python = lib.throwIfNot (
+    pkgs.{interpreter}.pythonVersion == "{version}"
+  ) "the wheels are those of Python {version}" pkgs.{interpreter};
 
   # What wheels with compiled code need: their libraries find each other, those of the wheels that they require (torch
   # and the libraries of CUDA lie in several), and the driver's, which no package has.

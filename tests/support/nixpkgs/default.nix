@@ -14,7 +14,7 @@ let
   sitePackages = "lib/python${version}/site-packages";
 
   lib = {
-    assertMsg = condition: message: if condition then true else builtins.trace message false;
+    throwIfNot = condition: message: value: if condition then value else throw message;
     optional = condition: value: if condition then [ value ] else [ ];
     optionalAttrs = condition: values: if condition then values else { };
     hasSuffix =
