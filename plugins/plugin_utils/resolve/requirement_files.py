@@ -70,7 +70,7 @@ _WITHOUT_MEANING: t.Final = pip_options.DROPPED | {
 
 
 @dataclasses.dataclass(frozen=True)
-class _Line:
+class Line:
     """One line without its comment, with its continuations; number counts from 1."""
 
     where: str
@@ -120,13 +120,13 @@ class _Reading:
         self._report = report
         self._sources = sources
         self._seen: set[tuple[str, bool]] = {("", False)}
-        self._constraints: list[tuple[_Line, Requirement]] = []
+        self._constraints: list[tuple[Line, Requirement]] = []
         self.requirements: list[Requirement] = []
         self.faults: list[FleetError] = []
 
     def read_file(self, content: bytes, where: str, path: str, constraint: bool) -> None:
         """Read one file; path is relative to the first one's folder."""
-        for line in _lines(self._text(content, where), where):
+        for line in logical_lines(decoded(content, where, self._report), where):
             try:
                 self._read_line(line, path, constraint)
             except FleetError as error:
@@ -144,23 +144,11 @@ class _Reading:
                 what = f"{shown(str(constraint))} limits {constraint.name}, which the requirements do not name"
                 self.faults.append(line.fault(what, "Add it to python_packages, or " + _lowered(OWN_LINES)))
 
-    def _text(self, content: bytes, where: str) -> str:
-        for mark, encoding in _BYTE_ORDER_MARKS:
-            if content.startswith(mark):
-                return content.decode(encoding, errors="replace")
-        for encoding in (_declared_encoding(content), "utf-8"):
-            try:
-                return content.decode(encoding)
-            except (UnicodeDecodeError, LookupError):
-                continue
-        self._report(f"{where}: is not UTF-8 and is read as Latin-1")
-        return content.decode("latin-1")
-
-    def _read_line(self, line: _Line, path: str, constraint: bool) -> None:
+    def _read_line(self, line: Line, path: str, constraint: bool) -> None:
         variable = _VARIABLE.search(line.text)
         if variable:
             raise line.fault(f"uses the environment variable {variable['name']}, which differs from machine to machine")
-        text, options = _split_options(line)
+        text, options = split_options(line)
         for name, value in options:
             if name == "--editable" and value:
                 # For a lock it is what it would be without the option.
@@ -174,7 +162,7 @@ class _Reading:
             else:
                 self.requirements.append(found)
 
-    def _read_option(self, line: _Line, name: str, value: str, path: str) -> None:
+    def _read_option(self, line: Line, name: str, value: str, path: str) -> None:
         if name in _INCLUDES:
             self._read_include(line, name, value, path)
         elif name in _SOURCES:
@@ -184,7 +172,7 @@ class _Reading:
             what = f"{shown(line.text)} has an option ({name}) that a lock cannot follow"
             raise line.fault(what, f"{pip_options.remedy(name)}, and {_lowered(OWN_LINES)}")
 
-    def _read_include(self, line: _Line, name: str, value: str, path: str) -> None:
+    def _read_include(self, line: Line, name: str, value: str, path: str) -> None:
         if not value or "://" in value or value.startswith(("/", "~")):
             raise line.fault(f"{shown(line.text)} includes a file that is not one of the repository")
         included = posixpath.normpath(posixpath.join(posixpath.dirname(path), value))
@@ -201,6 +189,23 @@ class _Reading:
         self.read_file(content, f"{line.where}, line {line.number} -> {included}", included, constraint)
 
 
+def decoded(content: bytes, where: str, report: c.Callable[[str], None]) -> str:
+    """The text of a requirements file: by its byte order mark, else by its coding comment, else UTF-8, else Latin-1.
+
+    report: told of what is a guess.
+    """
+    for mark, encoding in _BYTE_ORDER_MARKS:
+        if content.startswith(mark):
+            return content.decode(encoding, errors="replace")
+    for encoding in (_declared_encoding(content), "utf-8"):
+        try:
+            return content.decode(encoding)
+        except (UnicodeDecodeError, LookupError):
+            continue
+    report(f"{where}: is not UTF-8 and is read as Latin-1")
+    return content.decode("latin-1")
+
+
 def _declared_encoding(content: bytes) -> str:
     """What a coding comment (PEP 263) in the first two lines says, else UTF-8."""
     for line in content.split(b"\n")[:2]:
@@ -210,9 +215,9 @@ def _declared_encoding(content: bytes) -> str:
     return "utf-8"
 
 
-def _lines(text: str, where: str) -> list[_Line]:
+def logical_lines(text: str, where: str) -> list[Line]:
     """The lines that say something: continuations joined, comments and surrounding space taken off."""
-    joined: list[_Line] = []
+    joined: list[Line] = []
     parts: list[str] = []
     first = 1
     for number, written in enumerate(text.splitlines(), start=1):
@@ -221,16 +226,16 @@ def _lines(text: str, where: str) -> list[_Line]:
         # A comment ends a continuation; the space keeps it a comment after joining.
         parts.append(f" {written}" if is_comment else written.removesuffix("\\"))
         if is_comment or not written.endswith("\\"):
-            joined.append(_Line(where, first, "".join(parts)))
+            joined.append(Line(where, first, "".join(parts)))
             parts = []
     if parts:
-        joined.append(_Line(where, first, "".join(parts)))
+        joined.append(Line(where, first, "".join(parts)))
     stripped = [dataclasses.replace(line, text=_COMMENT.sub("", line.text).strip()) for line in joined]
     return [line for line in stripped if line.text]
 
 
-def _split_options(line: _Line) -> tuple[str, list[tuple[str, str]]]:
-    """What stands before the first option, and the options as (full name, value)."""
+def split_options(line: Line) -> tuple[str, list[tuple[str, str]]]:
+    """What stands before the first option, and the options as (full name, value). Raises FleetError."""
     words = line.text.split()
     number = next((number for number, word in enumerate(words) if word.startswith("-")), len(words))
     try:

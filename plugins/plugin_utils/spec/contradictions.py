@@ -29,7 +29,7 @@ def check_contradictions(packages: list[Package], excluded: Iterable[str], findi
         name = canonical_name(package.requirement.name)
         if name in excluded_names:
             findings.error(package.at, f"python.exclude takes '{name}' out", "Take it out of one of the two")
-        if _impossible([package.requirement]):
+        if impossible([package.requirement]):
             findings.error(package.at, f"'{package.requirement}' is met by no version", "Correct the bounds")
         for other in earlier.setdefault(name, []):
             _check_pair(package, other, findings)
@@ -39,7 +39,7 @@ def check_contradictions(packages: list[Package], excluded: Iterable[str], findi
 def _check_pair(package: Package, other: Package, findings: Findings) -> None:
     two_files = _is_file(package) and _is_file(other)
     same_hosts = str(package.requirement.marker) == str(other.requirement.marker)
-    if not two_files and not (same_hosts and _impossible([package.requirement, other.requirement])):
+    if not two_files and not (same_hosts and impossible([package.requirement, other.requirement])):
         return
     place = "/".join(str(part) for part in other.at)
     reason = f"'{package.requirement}' contradicts '{other.requirement}' of /{place}"
@@ -50,7 +50,7 @@ def _is_file(package: Package) -> bool:
     return "requirement" not in package.normalized
 
 
-def _impossible(requirements: list[Requirement]) -> bool:
+def impossible(requirements: list[Requirement]) -> bool:
     """Tell whether no version can meet all; only what is plain is found: pins and bounds, not exclusions."""
     specifiers = list(itertools.chain.from_iterable(requirement.specifier for requirement in requirements))
     pins = [version for specifier in specifiers if (version := _version(specifier, {"==", "==="}))]
