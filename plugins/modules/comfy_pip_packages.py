@@ -214,6 +214,11 @@ home:
   returned: success
   type: str
   sample: /opt/comfy/builds/demo-0a1b2c3d4e5f
+target:
+  description: The target of the lock that the host is.
+  returned: success
+  type: str
+  sample: cu130
 failures:
   description: Each fault of the batch.
   returned: failure
@@ -265,7 +270,11 @@ def main() -> None:
         context = arguments.context_from(module.params)
     except FleetError as error:
         fail(module, error)
-    places = {"environment": str(context.environment), "home": str(context.home)}
+    places = {
+        "environment": str(context.environment),
+        "home": str(context.home),
+        "target": context.target.name,
+    }
     if module.params["state"] == "verified":
         _verify(module, context, places)
     converge(

@@ -1,0 +1,124 @@
+# Copyright (c) 2026, the comfyops.fleet contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""comfy_sources: where the packages of a lock come from, on the control node."""
+
+from __future__ import annotations
+
+import pathlib
+import typing as t
+
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, failures, raise_all
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import Lock, read_lock
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.formats import written_files
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources import answers
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.coverage import (
+    Coverage,
+    Look,
+    coverage_of,
+    read_look,
+)
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.files import render_files
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.model import Sources, sources_of
+
+if t.TYPE_CHECKING:
+    Result = dict[str, t.Any]
+
+ARGUMENTS: dict[str, t.Any] = {
+    "lock": {"type": "dict", "required": True},
+    "target": {"type": "str"},
+    "path": {"type": "path"},
+    "sbom": {"type": "bool", "default": True},
+    "why": {"type": "list", "elements": "str", "default": []},
+    "limits": {"type": "list", "elements": "str", "default": []},
+}
+display = Display()
+
+
+class ActionModule(ActionBase):
+    """Runs for every host of a play; the first one also writes the files, for all of them."""
+
+    _supports_check_mode = True
+    _supports_diff = True
+
+    def run(self, tmp: str | None = None, task_vars: Result | None = None) -> Result:
+        """Ansible's entry point. See the module's documentation for options and return values."""
+        result: Result = super().run(tmp, task_vars)
+        validated = ArgumentSpecValidator(ARGUMENTS).validate(self._task.args)
+        if validated.error_messages:
+            return {**result, "failed": True, "msg": "; ".join(validated.error_messages)}
+        try:
+            return {**result, **self._outcome(validated.validated_parameters, task_vars or {})}
+        except FleetError as error:
+            return {**result, "failed": True, "msg": str(error), "failures": failures(error)}
+
+    def _outcome(self, options: Result, variables: Result) -> Result:
+        lock = read_lock(options["lock"])
+        _check_target(lock, options["target"])
+        sources = sources_of(lock, options["target"])
+        looks = [
+            look
+            for host in variables["ansible_play_hosts_all"]
+            if (look := read_look(host, variables["hostvars"][host].get("comfy_verified")))
+        ]
+        coverages = {
+            name: coverage_of(target, [look for look in looks if look.target in (None, name)])
+            for name, target in sources.targets.items()
+        }
+        host = variables["inventory_hostname"]
+        is_first = host == variables["ansible_play_hosts"][0]
+        outcome = self._report(options, sources, coverages) if is_first else {"changed": False}
+        return {**outcome, **_verdict(coverages, looks, host, is_first)}
+
+    def _report(self, options: Result, sources: Sources, coverages: dict[str, Coverage]) -> Result:
+        """Answer what is asked, and write the files."""
+        for text in [
+            *(answers.why(sources, name) for name in options["why"]),
+            *(answers.who_limits(sources, name) for name in options["limits"]),
+        ]:
+            display.display(text)
+        directory = pathlib.Path(options["path"] or pathlib.Path("sources", sources.lock.version_id)).absolute()
+        files = render_files(sources, coverages, sbom=options["sbom"])
+        changes = written_files.compare(directory, files)
+        if not self._task.check_mode:
+            written_files.write(changes)
+        outcome: Result = {
+            "changed": bool(changes),
+            "actions": [{**change.action, "part": "sources"} for change in changes],
+            "path": str(directory),
+            "files": sorted(files),
+            "summary": {name: _summary(target.by_source) for name, target in sources.targets.items()},
+        }
+        if changes and self._task.diff:
+            outcome["diff"] = [change.diff for change in changes]
+        return outcome
+
+
+def _check_target(lock: Lock, wanted: str | None) -> None:
+    if wanted is not None and wanted not in lock.targets:
+        raise FleetError(
+            f"the lock has no target {wanted!r}",
+            where=lock.version_id,
+            remedy=f"It has: {', '.join(sorted(lock.targets))}",
+        )
+
+
+def _summary(parts: t.Any) -> dict[str, int]:
+    return {part.label: part.count for part in parts}
+
+
+def _verdict(coverages: dict[str, Coverage], looks: list[Look], host: str, is_first: bool) -> Result:
+    """A host answers for itself, the first one for the lock as well; one that could not be looked at, as such."""
+    problem = next((look.problem for look in looks if look.host == host and look.problem), "")
+    faults = [fault for coverage in coverages.values() for fault in coverage.host_faults.get(host, ())]
+    if is_first:
+        faults = [fault for coverage in coverages.values() for fault in coverage.faults] + faults
+    try:
+        raise_all(faults)
+    except FleetError as error:
+        return {"failed": True, "msg": str(error), "failures": failures(error)}
+    return {"unreachable": True, "msg": f"could not look: {problem}"} if problem else {}

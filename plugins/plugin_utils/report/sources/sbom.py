@@ -1,0 +1,282 @@
+# Copyright (c) 2026, the comfyops.fleet contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The software bill of materials of a target: CycloneDX 1.6 in JSON, by the library that the project keeps for it.
+
+The same lock gives the same bytes: there is no time stamp, and the serial number follows from the lock.
+"""
+
+from __future__ import annotations
+
+import collections.abc as c
+import json
+import typing as t
+import urllib.parse
+import uuid
+
+from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import Checkout, Model, Package, Submodule
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.graph import NODE, PACKAGE, shown
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.licenses import License
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.model import Entry, Sources, TargetSources
+
+if t.TYPE_CHECKING:
+    from cyclonedx.model import ExternalReference, HashType, Property
+    from cyclonedx.model.bom import Bom
+    from cyclonedx.model.component import Component, Pedigree
+    from cyclonedx.model.license import DisjunctiveLicense, LicenseExpression
+    from packageurl import PackageURL
+
+_GITHUB: t.Final = "github.com"
+_OWN: t.Final = "comfyops:"
+
+
+def render_sbom(sources: Sources, target: TargetSources) -> str:
+    """The document's text, validated against the schema of CycloneDX.
+
+    Raises FleetError when the library is not there, and when what it made is not valid.
+    """
+    try:
+        from cyclonedx.output.json import JsonV1Dot6
+        from cyclonedx.schema import SchemaVersion
+        from cyclonedx.validation.json import JsonStrictValidator
+    except ImportError as error:
+        raise FleetError(
+            f"the bill of materials needs a Python library ({error})",
+            remedy="Install cyclonedx-python-lib[json-validation] for the Python that Ansible runs with, or set"
+            " comfy_sources_sbom=false",
+        ) from error
+
+    document = json.loads(JsonV1Dot6(_bom(sources, target)).output_as_string())
+    document["metadata"].pop("timestamp", None)
+    text = json.dumps(document, indent=2) + "\n"
+    invalid = JsonStrictValidator(SchemaVersion.V1_6).validate_str(text)
+    if invalid is not None:
+        raise FleetError(f"the bill of materials of target {target.target.name} is not valid CycloneDX: {invalid}")
+    return text
+
+
+def _bom(sources: Sources, target: TargetSources) -> Bom:
+    from cyclonedx.model.bom import Bom, BomMetaData
+    from cyclonedx.model.component import Component, ComponentType
+    from cyclonedx.model.tool import ToolRepository
+
+    lock = sources.lock
+    name = target.target.name
+    root = Component(
+        type=ComponentType.APPLICATION,
+        name=lock.version_id,
+        version=sources.digest,
+        bom_ref="version",
+        description=f"ComfyUI version {lock.version_id}, target {name}",
+        properties=_properties(target=name, python=target.target.python, platform=target.target.platform),
+    )
+    tool = Component(type=ComponentType.APPLICATION, name="comfyops.fleet", bom_ref="tool")
+    bom = Bom(
+        serial_number=uuid.uuid5(uuid.NAMESPACE_URL, f"urn:comfyops:fleet:lock:{sources.digest}:{name}"),
+        metadata=BomMetaData(component=root, tools=ToolRepository(components=[tool])),
+    )
+    components = {
+        "core": _checkout(lock.core, "core", ComponentType.APPLICATION),
+        **{
+            f"{NODE}{node.directory}": _checkout(node, f"{NODE}{node.directory}", ComponentType.LIBRARY)
+            for node in lock.nodes
+        },
+        **{f"{PACKAGE}{entry.package.name}": _package(entry) for entry in target.entries},
+    }
+    others = [*_interpreter(target), *(_model(model) for model in lock.models)]
+    bom.components.update(components.values(), others)
+    _depend(bom, root, components, others, target)
+    return bom
+
+
+def _depend(
+    bom: Bom,
+    root: Component,
+    components: c.Mapping[str, Component],
+    others: c.Sequence[Component],
+    target: TargetSources,
+) -> None:
+    """Who needs whom. What the spec asks for, or the collection itself, the version needs."""
+    own = [edge.package for edge in target.graph.edges if edge.requester not in components]
+    nodes = [component for reference, component in components.items() if not reference.startswith(PACKAGE)]
+    bom.register_dependency(root, [*nodes, *others, *(components[f"{PACKAGE}{name}"] for name in own)])
+    for reference, component in components.items():
+        wanted = [components[f"{PACKAGE}{edge.package}"] for edge in target.graph.asked_by(reference)]
+        bom.register_dependency(component, wanted)
+
+
+def _package(entry: Entry) -> Component:
+    from cyclonedx.model.component import Component, ComponentType
+
+    package = entry.package
+    return Component(
+        type=ComponentType.LIBRARY,
+        name=package.name,
+        version=package.version,
+        bom_ref=f"{PACKAGE}{package.name}",
+        purl=_pypi(entry),
+        hashes=_hashes(package.sha256),
+        licenses=_licenses(entry.license),
+        external_references=_references(entry),
+        pedigree=_pedigree(package),
+        properties=_properties(
+            source=entry.source,
+            index=package.index,
+            file=package.file,
+            size=package.size,
+            provider=package.provider,
+            required_by=", ".join(map(shown, package.required_by)) or None,
+            built_by=_built_by(package),
+        ),
+    )
+
+
+def _pypi(entry: Entry) -> PackageURL:
+    """Source: the package-url specification, type pypi, and its known qualifiers."""
+    from packageurl import PackageURL
+
+    package = entry.package
+    qualifiers = {
+        "index": {"file_name": package.file, "repository_url": entry.origin},
+        "wheel": {"download_url": package.url},
+        "git": {"vcs_url": entry.origin},
+        "sdist": {"download_url": (package.built_from or {}).get("url")},
+    }.get(package.source, {})
+    stated = {name: value for name, value in qualifiers.items() if value and not value.startswith("file:")}
+    return PackageURL("pypi", None, package.name, package.version, stated)
+
+
+def _references(entry: Entry) -> c.Iterator[ExternalReference]:
+    from cyclonedx.model import ExternalReference, ExternalReferenceType, XsUri
+
+    package, built = entry.package, entry.package.built_from or {}
+    if package.url and not package.url.startswith("file:"):
+        yield ExternalReference(
+            type=ExternalReferenceType.DISTRIBUTION, url=XsUri(package.url), hashes=_hashes(package.sha256)
+        )
+    if "git" in built:
+        yield ExternalReference(type=ExternalReferenceType.SCM, url=XsUri(built["git"]), comment=built["commit"])
+    elif built and not built["url"].startswith("file:"):
+        yield ExternalReference(
+            type=ExternalReferenceType.SOURCE_DISTRIBUTION, url=XsUri(built["url"]), hashes=_hashes(built["sha256"])
+        )
+
+
+def _pedigree(package: Package) -> Pedigree | None:
+    from cyclonedx.model import XsUri
+    from cyclonedx.model.component import Commit, Pedigree
+
+    built = package.built_from
+    if not built:
+        return None
+    held = ", ".join(f"{each['name']} {each['version']} (sha256 {each['sha256']})" for each in built["requires"])
+    notes = f"Built with Python {built['python']} and {held or 'nothing else'}"
+    commits = [Commit(uid=built["commit"], url=XsUri(built["git"]))] if "git" in built else []
+    return Pedigree(commits=commits, notes=notes)
+
+
+def _built_by(package: Package) -> str | None:
+    return f"Python {package.built_from['python']}" if package.built_from else None
+
+
+def _checkout(checkout: Checkout, reference: str, kind: t.Any) -> Component:
+    from cyclonedx.model import ExternalReference, ExternalReferenceType, XsUri
+    from cyclonedx.model.component import Component
+
+    return Component(
+        type=kind,
+        name=checkout.name,
+        version=checkout.commit,
+        bom_ref=reference,
+        purl=_repository(checkout.name, checkout.repo, checkout.commit),
+        external_references=[ExternalReference(type=ExternalReferenceType.SCM, url=XsUri(checkout.repo))],
+        components=[_submodule(each, reference) for each in checkout.submodules],
+    )
+
+
+def _submodule(submodule: Submodule, reference: str) -> Component:
+    from cyclonedx.model.component import Component, ComponentType
+
+    return Component(
+        type=ComponentType.LIBRARY,
+        name=submodule.path,
+        version=submodule.commit,
+        bom_ref=f"{reference}/{submodule.path}",
+        purl=_repository(submodule.path.rpartition("/")[2], submodule.repo, submodule.commit),
+    )
+
+
+def _repository(name: str, url: str, commit: str) -> PackageURL:
+    """Source: the package-url specification, types github and generic."""
+    from packageurl import PackageURL
+
+    parts = urllib.parse.urlsplit(url)
+    owner, _slash, repository = parts.path.strip("/").removesuffix(".git").partition("/")
+    if parts.hostname == _GITHUB and repository and "/" not in repository:
+        return PackageURL("github", owner.lower(), repository.lower(), commit)
+    return PackageURL("generic", None, name, commit, {"vcs_url": f"git+{url}@{commit}"})
+
+
+def _interpreter(target: TargetSources) -> list[Component]:
+    from cyclonedx.model import ExternalReference, ExternalReferenceType, XsUri
+    from cyclonedx.model.component import Component, ComponentType
+    from packageurl import PackageURL
+
+    python = target.target.interpreter
+    if python is None:
+        return []
+    reference = ExternalReference(type=ExternalReferenceType.DISTRIBUTION, url=XsUri(python.url))
+    return [
+        Component(
+            type=ComponentType.PLATFORM,
+            name="cpython",
+            version=python.version,
+            bom_ref="interpreter",
+            purl=PackageURL("generic", None, "cpython", python.version, {"download_url": python.url}),
+            hashes=_hashes(python.sha256),
+            external_references=[] if python.url.startswith("file:") else [reference],
+        )
+    ]
+
+
+def _model(model: Model) -> Component:
+    from cyclonedx.model import ExternalReference, ExternalReferenceType, XsUri
+    from cyclonedx.model.component import Component, ComponentType
+
+    is_local = model.url.startswith("file:")
+    reference = ExternalReference(type=ExternalReferenceType.DISTRIBUTION, url=XsUri(model.url))
+    return Component(
+        type=ComponentType.MACHINE_LEARNING_MODEL,
+        name=model.name,
+        bom_ref=f"model:{model.sha256}:{model.paths[0]}",
+        hashes=_hashes(model.sha256),
+        external_references=[] if is_local else [reference],
+        properties=_properties(size=model.size, paths=", ".join(model.paths)),
+    )
+
+
+def _hashes(sha256: str | None) -> list[HashType]:
+    from cyclonedx.model import HashAlgorithm, HashType
+
+    return [HashType(alg=HashAlgorithm.SHA_256, content=sha256)] if sha256 else []
+
+
+def _licenses(stated: License) -> list[LicenseExpression | DisjunctiveLicense]:
+    from cyclonedx.model.license import DisjunctiveLicense, LicenseAcknowledgement, LicenseExpression
+    from cyclonedx.spdx import is_supported_id
+
+    declared = LicenseAcknowledgement.DECLARED
+    if stated.text is None:
+        return []
+    if stated.expression is None:
+        return [DisjunctiveLicense(name=stated.shown, acknowledgement=declared)]
+    if is_supported_id(stated.expression):
+        return [DisjunctiveLicense(id=stated.expression, acknowledgement=declared)]
+    return [LicenseExpression(stated.expression, acknowledgement=declared)]
+
+
+def _properties(**values: str | int | None) -> list[Property]:
+    from cyclonedx.model import Property
+
+    return [Property(name=f"{_OWN}{name}", value=str(value)) for name, value in values.items() if value is not None]
