@@ -49,6 +49,8 @@ _FOREIGN = (
 )
 _ATTEMPTS = 3
 _LOCK_SECONDS = 5.0
+# What a killed run has started may be at work for a moment longer.
+_BUSY = re.compile(r"another git process|\.lock': File exists", re.IGNORECASE)
 _PASSING = re.compile(
     r"could not resolve|(could not|failed to|couldn't) connect|timed out|connection re(fused|set)|early EOF"
     r"|unexpected disconnect|RPC failed|HTTP 5\d\d"
@@ -98,7 +100,8 @@ def remote(
         try:
             return run(("git", *arguments), cwd=directory, environment=environment, timeout=7200)
         except ProcessFailed as error:
-            if attempt == _ATTEMPTS or not _PASSING.search(error.stderr):
+            passing = _PASSING.search(error.stderr) or _BUSY.search(error.stderr)
+            if attempt == _ATTEMPTS or not passing:
                 raise _explained(url, error) from error
             time.sleep(attempt)
     raise FleetError("no attempt was made", where=shown(url))
