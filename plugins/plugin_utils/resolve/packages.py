@@ -29,6 +29,7 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands imp
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import DEFAULT, Indexes, read_indexes
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.package_entries import Checks, make_entries
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.requirement_sources import settle_sources
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.rounds import Answer, Rule, settle
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.routing_index import LocalWheel
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.target_environment import (
     TargetEnvironment,
@@ -50,6 +51,7 @@ Document = dict[str, t.Any]
 
 _OVERRIDES: t.Final = "python.overrides"
 _NOT_YET: t.Final = ("providers", "provided")
+_RULES: t.Final[c.Sequence[Rule]] = ()
 
 
 def resolve_target(
@@ -86,7 +88,8 @@ def resolve_target(
     )
     built = _built(question, python_section, packages, kept or (), site, work, report)
     question = dataclasses.replace(question, local={name: [_local(wheel)] for name, wheel in built.items()})
-    found = _resolved(question, target["accelerator"], work, cache, report)
+    answer = _settled(question, target["accelerator"], work, cache, report)
+    question, found = answer.question, answer.found
     raise_all(builds.built_against_others(built, {package.name: package.version for package in found}))
     entries = make_entries(_with_default(question, found), found, kept or (), Checks(cache.parent, report, every_byte))
     return {
@@ -97,7 +100,7 @@ def resolve_target(
         "indexes": dict(question.indexes.urls),
         "interpreter": None,
         "packages": entries,
-        "replaced": replaced,
+        "replaced": [*replaced, *answer.replaced],
     }
 
 
@@ -115,24 +118,28 @@ def _built(
     return builds.build_wheels(wanted, _builds_question(question, kept), site, work=work, report=report)
 
 
-def _resolved(
+def _settled(
     question: Question,
     accelerator: str | None,
     work: pathlib.Path,
     cache: pathlib.Path,
     report: c.Callable[[str], None],
-) -> list[Found]:
-    """What meets the question, with word of what a user should know of it."""
+) -> Answer:
+    """What meets the question and works together, with word of what a user should know of it."""
     where = question.environment.where
     asked = {line.name for line in question.lines}
     for note in package_notes.namesakes(question, asked):
         report(f"{where}: {note}")
-    with tempfile.TemporaryDirectory(prefix="resolve.", dir=work) as directory:
-        found = resolve(question, directory=pathlib.Path(directory), cache=cache, report=report)
-    further = package_notes.namesakes(question, {package.name for package in found} - asked)
-    for note in (*further, *package_notes.notes(question, found, accelerator)):
+
+    def ask(question: Question) -> Answer:
+        with tempfile.TemporaryDirectory(prefix="resolve.", dir=work) as directory:
+            return Answer(question, resolve(question, directory=pathlib.Path(directory), cache=cache, report=report))
+
+    answer = settle(question, ask, _RULES)
+    further = package_notes.namesakes(question, {package.name for package in answer.found} - asked)
+    for note in (*further, *package_notes.notes(question, answer.found, accelerator)):
         report(f"{where}: {note}")
-    return found
+    return answer
 
 
 def _question(

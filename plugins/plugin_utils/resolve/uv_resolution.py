@@ -43,6 +43,7 @@ _MOVED = "moved.txt"
 _ALWAYS = "always.txt"
 _OVERRIDES = "overrides.txt"
 _EXCLUDES = "excludes.txt"
+_CONSTRAINTS = "constraints.txt"
 _PINS = "pins.txt"
 _NOTES = re.compile(r"warning: (?P<note>.*(?:is yanked|does not have an extra named).*)")
 
@@ -53,7 +54,8 @@ class Question:
 
     kept: versions by name that stay where they still fit, but for those in upgrade (or ``all``), which may name other
     things than packages as well. exclude_newer: a day (its beginning in UTC) or a time with its zone. local: wheels
-    that no index has, by canonical name: nothing else is a candidate for that package.
+    that no index has, by canonical name: nothing else is a candidate for that package. constraints: lines of our own
+    that bind packages which others ask for, and ask for none.
     """
 
     environment: TargetEnvironment
@@ -65,6 +67,7 @@ class Question:
     kept: c.Mapping[str, str]
     upgrade: c.Collection[str]
     local: c.Mapping[str, c.Sequence[LocalWheel]] = dataclasses.field(default_factory=dict)
+    constraints: c.Sequence[Line] = ()
 
     def owners(self) -> dict[str, str]:
         """The files that uv reads, with who owns them."""
@@ -179,7 +182,7 @@ class _Run:
         for name in self._routing.missing:
             empty = rf"there are no versions of {re.escape(name)}(?=\s)"
             messages = re.sub(empty, f"{name} was not found in the package registry", messages)
-        lines = [*question.lines, *question.overrides]
+        lines = [*question.lines, *question.overrides, *question.constraints]
         return explain(messages, lines, question.indexes.with_local(question.local), question.environment)
 
 
@@ -205,6 +208,9 @@ def _write_inputs(question: Question, directory: pathlib.Path) -> list[str]:
     if question.overrides:
         _write_lines(directory / _OVERRIDES, [line.text for line in question.overrides])
         arguments += ["--overrides", _OVERRIDES]
+    if question.constraints:
+        _write_lines(directory / _CONSTRAINTS, [line.text for line in question.constraints])
+        arguments += ["--constraints", _CONSTRAINTS]
     if question.excluded:
         _write_lines(directory / _EXCLUDES, sorted(question.excluded))
         arguments += ["--excludes", _EXCLUDES]

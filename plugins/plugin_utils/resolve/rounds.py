@@ -1,0 +1,58 @@
+# Copyright (c) 2026, the comfyops.fleet contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ask, look at the answer, and ask again more closely, until every rule is content with the answer.
+
+What fits by its metadata may still not work together: packages that fill one module, a torchaudio of another torch. A
+rule finds that in an answer and gives the question that keeps it out.
+"""
+
+from __future__ import annotations
+
+import collections.abc as c
+import dataclasses
+import typing as t
+
+from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_resolution import Found, Question
+
+_MOST_ROUNDS: t.Final = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """What meets a question.
+
+    question: as it was asked at last, lines that gave way taken out. replaced: these lines, as the lock has them.
+    """
+
+    question: Question
+    found: c.Sequence[Found]
+    replaced: c.Sequence[c.Mapping[str, t.Any]] = ()
+
+
+# Gives the answer's own question when content, else a changed one. Raises FleetError where no question helps.
+Rule = c.Callable[[Answer], Question]
+
+
+def settle(question: Question, ask: c.Callable[[Question], Answer], rules: c.Sequence[Rule]) -> Answer:
+    """The answer to ``question`` with which all rules are content. ask: raises FleetError when there is none."""
+    for _round in range(_MOST_ROUNDS):
+        answer = ask(question)
+        changed = _first_change(answer, rules)
+        if changed is None:
+            return answer
+        question = changed
+    raise FleetError(
+        f"the packages do not come to rest within {_MOST_ROUNDS} rounds",
+        where=question.environment.where,
+        remedy="Pin the packages that are named above in python_packages",
+    )
+
+
+def _first_change(answer: Answer, rules: c.Sequence[Rule]) -> Question | None:
+    for rule in rules:
+        changed = rule(answer)
+        if changed is not answer.question:
+            return changed
+    return None
