@@ -277,6 +277,7 @@ def test_one_connection_serves_many_requests_and_many_are_served_at_once(forge: 
 def test_the_log_is_also_a_file_and_keeps_queries(forge: Forge) -> None:
     model = forge.model("x.bin", size=1000)
     ask(f"{model.url}?token=abc", Range="bytes=0-9", Cookie="a=b", X_Noise="1")
+    assert len(forge.requests) == 1, "waits until the answer is kept"
     lines = (forge.directory / "requests.jsonl").read_text().splitlines()
     (entry,) = [json.loads(line) for line in lines]
     assert entry | {"started": 0, "seconds": 0} == {
