@@ -10,11 +10,12 @@ import typing as t
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, failures
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.http import Access
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import read_lock
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.formats import written_files
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.formats import export_report, written_files
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.formats.export import FORMATS, choose_target, export
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.formats.places import Site
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import git
@@ -35,6 +36,7 @@ ARGUMENTS: dict[str, t.Any] = {
     "credentials": {"type": "dict", "default": {}, "no_log": True},
     "allow_http": {"type": "bool"},
 }
+display = Display()
 
 
 class ActionModule(ActionBase):
@@ -67,6 +69,7 @@ class ActionModule(ActionBase):
             options["nixpkgs"],
         )
         changes = written_files.compare(directory, found.texts, found.wheels)
+        display.display(export_report.render(directory, target, found))
         if not self._task.check_mode:
             written_files.write(changes)
         outcome: Result = {
@@ -75,6 +78,7 @@ class ActionModule(ActionBase):
             "path": str(directory),
             "target": target.name,
             "files": sorted([*found.texts, *found.wheels]),
+            "notes": export_report.notes(target),
         }
         if changes and self._task.diff:
             outcome["diff"] = [change.diff for change in changes]

@@ -119,6 +119,12 @@ files:
   type: list
   elements: str
   sample: [requirements.txt, wheels/cstr-0.1-py3-none-any.whl]
+notes:
+  description: What of the lock the export does not have, or has as a name alone.
+  returned: success
+  type: list
+  elements: str
+  sample: ["left out, because the hosts' image brings them: torch 2.9.0a0+nv25.10"]
 actions:
   description: What was written, or would be in check mode.
   returned: success
