@@ -52,7 +52,7 @@ def _may_replace(earlier: Candidate, later: Candidate) -> bool:
 def _settled(earlier: Candidate, later: Candidate) -> tuple[Candidate, Candidate, str, str]:
     """Which of two stays, which goes, and what became of the latter."""
     into = f"into {later.statement.place}"
-    if earlier.entry == later.entry is not None:
+    if later.entry is not None and earlier.entry == later.entry:
         return later, earlier, MERGED, into
     if earlier.entry is None and later.entry is None:
         return _joined(earlier, later)

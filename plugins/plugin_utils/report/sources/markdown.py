@@ -70,7 +70,7 @@ def _summary(sources: TargetSources) -> Lines:
         *(unsized if sources.unsized else []),
         "Packages by source:",
         "",
-        *(f"    {bar}" for bar in bars),
+        *(f"    {row}" for row in bars),
     ]
 
 
