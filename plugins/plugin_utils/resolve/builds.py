@@ -31,10 +31,9 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_sour
 )
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_store import BuiltWheel, Store
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_versions import release_to_build
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import Line, is_built
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import TORCH_FAMILY, Line, is_built
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import Indexes
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.target_environment import TargetEnvironment
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_failure import TORCH_FAMILY
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_resolution import EVERYTHING
 
 Section = c.Mapping[str, t.Any]

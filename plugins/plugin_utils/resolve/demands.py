@@ -20,6 +20,8 @@ if t.TYPE_CHECKING:
 
 SPEC: t.Final = "spec"
 FLEET: t.Final = "comfyops.fleet"
+TORCH: t.Final = "torch"
+TORCH_FAMILY: t.Final = frozenset({TORCH, "torchvision", "torchaudio", "triton"})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +63,19 @@ class Line:
     def url(self) -> str | None:
         """The URL without its fragment, where the line names one."""
         return self.requirement.url.partition("#")[0] if self.requirement.url else None
+
+    @property
+    def is_choosy(self) -> bool:
+        """Whether it would not take every version."""
+        return bool(self.requirement.specifier or self.requirement.url)
+
+    def bare(self) -> Line:
+        """The same wish for any version: the name and the extras alone."""
+        from packaging.requirements import Requirement
+
+        extras = ",".join(sorted(self.requirement.extras))
+        text = f"{self.requirement.name}[{extras}]" if extras else self.requirement.name
+        return dataclasses.replace(self, text=text, requirement=Requirement(text))
 
     @property
     def needs_build(self) -> bool:

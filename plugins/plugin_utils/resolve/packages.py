@@ -21,6 +21,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document impor
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import builds, package_notes
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_store import BuiltWheel
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import (
+    TORCH_FAMILY,
     Demand,
     Line,
     demand_of_spec,
@@ -35,7 +36,6 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.target_envi
     TargetEnvironment,
     target_environment,
 )
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_failure import TORCH_FAMILY
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_resolution import (
     ALWAYS,
     Found,

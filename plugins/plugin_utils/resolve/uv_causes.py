@@ -46,8 +46,8 @@ class Failure:
         """The lines that name what uv mentions; without those that would take any version, where another is choosy."""
         names = {canonical_name(word) for word in _WORD.findall(URL.sub("", self.text))}
         mentioned = [line for line in self.lines if line.name in names]
-        choosy = {line.name for line in mentioned if is_choosy(line)}
-        return [line for line in mentioned if line.name not in choosy or is_choosy(line)]
+        choosy = {line.name for line in mentioned if line.is_choosy}
+        return [line for line in mentioned if line.name not in choosy or line.is_choosy]
 
     def naming_file(self) -> list[Line]:
         """The lines whose file uv mentions."""
@@ -63,11 +63,6 @@ class Cause(t.NamedTuple):
 
     what: str
     remedy: str
-
-
-def is_choosy(line: Line) -> bool:
-    """Whether a line would not take every version."""
-    return bool(line.requirement.specifier or line.url)
 
 
 def find_causes(failure: Failure) -> list[Cause]:

@@ -13,21 +13,19 @@ import re
 import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import SPEC, Line
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import SPEC, TORCH_FAMILY, Line
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import Indexes, without_credentials
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_causes import (
     NAME,
     URL,
     Failure,
     find_causes,
-    is_choosy,
 )
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.requirements import canonical_name
 
 if t.TYPE_CHECKING:
     from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.target_environment import TargetEnvironment
 
-TORCH_FAMILY: t.Final = frozenset({"torch", "torchvision", "torchaudio", "triton"})
 _SHOWN_LINES: t.Final = 12
 _SHOWN_CHARACTERS: t.Final = 1500
 
@@ -67,7 +65,7 @@ def _no_solution(failure: Failure) -> FleetError:
         return _conflict(failure)
     concerned = failure.concerned()
     remedies = dict.fromkeys(cause.remedy for cause in causes)
-    if len({line.name for line in concerned if is_choosy(line)}) < sum(is_choosy(line) for line in concerned):
+    if len({line.name for line in concerned if line.is_choosy}) < sum(line.is_choosy for line in concerned):
         # Two lines about one package: without one of them another version would do.
         remedies[_conflict_remedy(failure.text, concerned)] = None
     return FleetError(
