@@ -134,6 +134,9 @@ def _git(name: str, url: str, lookups: Lookups | None) -> tuple[Entry, tuple[str
 
 def _file(name: str, url: str, sha256: c.Sequence[str], lookups: Lookups | None) -> tuple[Entry, tuple[str, ...]]:
     plain, _mark, fragment = url.partition("#")
+    if urllib.parse.parse_qs(fragment).get("subdirectory"):
+        what = "is a folder of an archive, and archives are built as a whole"
+        raise FleetError(what, remedy="Name its repository, with commit and subdirectory, or a wheel")
     said = _SHA256.search(fragment)
     known = said[1].lower() if said else (sha256[0] if len(sha256) == 1 else None)
     if known:

@@ -34,7 +34,8 @@ def file_name(lock: Lock, target: Target) -> str:
 def written(lock: Lock, target: Target, places: c.Mapping[str, Place]) -> str:
     """The text of the file. places: of the files that indexes have, by sha256."""
     packages = sorted(target.packages, key=lambda package: package.name)
-    dependencies = dependencies_of(target.packages)
+    # What the hosts' image provides is no entry here, and dependencies are of entries.
+    dependencies = dependencies_of(package for package in packages if package.file)
     minor = ".".join(target.python.split(".")[:2])
     return "\n".join(
         [

@@ -160,6 +160,7 @@ def test_what_pip_freeze_prints_is_taken_as_it_is(tmp_path: Path) -> None:
         ("n @ https://host.example/n-1.0-py3-none-any.whl", r"has no sha256.*#sha256=<64"),
         ("n @ http://host.example/n-1.0.tar.gz#sha256=" + SHA256, r"is plain http"),
         ("n @ https://host.example/n.tar.gz#sha256=" + SHA256 + " ; python_version < '4'", r"a URL counts everywhere"),
+        (f"n @ https://host.example/n.tar.gz#sha256={SHA256}&subdirectory=p", r"is a folder of an archive"),
         ("certifi @ file:///croot/certifi_17/work/certifi", r"no other machine has it: .* Write certifi==<version>"),
         ("/tmp/n-1.2-py3-none-any.whl", r"is a path \(n 1.2\).* Write n==1.2 if"),
         ("-e .", r"is a path"),
@@ -195,6 +196,10 @@ def test_what_a_person_has_to_decide(tmp_path: Path, line: str, outcome: str) ->
         (f"n==1 --hash=sha256:{SHA256}", "kept: as n==1; hashes are left out: the lock has its own"),
         ("torch==2.9.0+cpu", "kept: as torch==2.9.0+cpu; from pytorch-cpu"),
         ("Pillow >= 10 # pictures", "kept: as Pillow>=10"),
+        (
+            f"n @ git+ssh://git@git.forge.example/o/n.git@{COMMIT}",
+            f'kept: as {{"name": "n", "git": "ssh://git@git.forge.example/o/n.git", "commit": "{COMMIT}"}}',
+        ),
     ],
 )
 def test_what_becomes_of_single_lines(tmp_path: Path, line: str, outcome: str) -> None:
