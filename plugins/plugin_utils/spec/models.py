@@ -9,7 +9,8 @@ import re
 import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.finding import shown
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.model_sources import ModelSource, read_source
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.model_source import ModelSource
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.model_sources import read_source
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.paths import (
     COMFY_HOME,
     MODELS_DIR,

@@ -45,6 +45,9 @@ MODEL: t.Final = UrlKind(
     " or file:///absolute/path",
     query=True,
 )
+BUCKET_ENDPOINT: t.Final = UrlKind(
+    "bucket endpoint", ("https", "http"), "https://host or https://host/path", path=False
+)
 PACKAGE_INDEX: t.Final = UrlKind(
     "package index", ("https", "http", "file"), "https://host/path or file:///absolute/path", path=False
 )

@@ -101,6 +101,8 @@ class CivitaiVersion:
 
     def select(self, query: dict[str, str]) -> CivitaiFile | None:
         """The file that a download's query selects; without a selection the primary one."""
+        if "fileId" in query:
+            return next((file for file in self.files if str(file.number) == query["fileId"]), None)
         wanted = {name: query[name].lower() for name in ("type", "format") if name in query}
         for file in self.files:
             offered = {"type": file.kind.lower(), "format": file.file_format.lower()}
@@ -127,12 +129,22 @@ class CivitaiService:
     def answer(self, request: Request) -> Response:
         """One call of the site's interface."""
         parts = request.parts[1:]
+        if len(parts) == 4 and parts[:3] == ["api", "v1", "models"]:
+            return self._model(parts[3])
         if len(parts) != 4 or parts[:3] not in (["api", "v1", "model-versions"], ["api", "download", "models"]):
             return document({"error": "Not found"}, 404)
         version = self._versions.get(int(parts[3])) if parts[3].isdigit() else None
         if version is None:
             return document({"error": f"No model with id {parts[3]}"}, 404)
         return document(version.description()) if parts[1] == "v1" else self._download(request, version)
+
+    def _model(self, number: str) -> Response:
+        """What ``/api/v1/models/<id>`` answers: a model and its versions, newest first."""
+        versions = [each for each in self._versions.values() if str(each.number // 10) == number]
+        if not versions:
+            return document({"error": f"No model with id {number}"}, 404)
+        found = [each.description() for each in sorted(versions, key=lambda each: -each.number)]
+        return document({"id": int(number), "name": f"model {number}", "modelVersions": found})
 
     def _download(self, request: Request, version: CivitaiVersion) -> Response:
         if version.token not in (None, request.token, request.query.get("token")):

@@ -162,7 +162,7 @@ def test_civitai_tells_everything(forge: Forge) -> None:
     file = version.file("style.safetensors", size=5001)
     version.token = "secret"
     [entry] = resolve(forge, spec("civitai://128713"))
-    assert entry["url"] == "https://civitai.com/api/download/models/128713"
+    assert entry["url"] == f"https://civitai.com/api/download/models/128713?fileId={file.number}"
     assert (entry["sha256"], entry["size"]) == (file.sha256, 5001)
     assert not any("download" in request.path for request in forge.requests)
 
@@ -177,13 +177,11 @@ def test_the_query_chooses_among_civitais_files(forge: Forge) -> None:
         spec("civitai://7?format=PickleTensor", "a.ckpt"),
         spec("civitai://7?type=VAE&format=SafeTensor", "b.sft"),
     )
-    assert one["url"] == "https://civitai.com/api/download/models/7?format=PickleTensor"
+    assert one["url"] == f"https://civitai.com/api/download/models/7?format=PickleTensor&fileId={pickled.number}"
     assert (one["sha256"], two["sha256"]) == (pickled.sha256, vae.sha256)
     text = refused(forge, spec("civitai://7?type=Config"))
-    assert (
-        "model version 7 has no file of type config; it has Model/safetensor, Model/pickletensor, VAE/safetensor"
-        in text
-    )
+    assert "model version 7 has no file of type Config; it has\n" in text
+    assert f"\n  fileId={vae.number}: whole.vae.safetensors (VAE, SafeTensor)" in text
 
 
 def test_size_and_precision_choose_too(forge: Forge, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,6 +197,41 @@ def test_size_and_precision_choose_too(forge: Forge, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(version, "_description", with_metadata)
     [one, two] = resolve(forge, spec("civitai://8?fp=fp16", "a.sft"), spec("civitai://8?size=full", "b.sft"))
     assert (one["sha256"], two["sha256"]) == (pruned.sha256, full.sha256)
+
+
+def test_one_of_civitais_files_by_its_id(forge: Forge) -> None:
+    version = forge.civitai(7)
+    version.file("whole.safetensors")
+    other = version.file("pruned.safetensors")
+    [entry] = resolve(forge, spec(f"civitai://7?fileId={other.number}"))
+    assert (entry["sha256"], entry["url"].endswith(f"/7?fileId={other.number}")) == (other.sha256, True)
+    assert "has no file of fileId 99; it has" in refused(forge, spec("civitai://7?fileId=99"))
+
+
+def test_several_files_of_civitai_that_fit(forge: Forge) -> None:
+    version = forge.civitai(7)
+    version.file("whole.safetensors")
+    clip = version.file("clip.safetensors", kind="Text Encoder")
+    t5 = version.file("t5.safetensors", kind="Text Encoder")
+    text = refused(forge, spec("civitai://7?type=Text+Encoder"))
+    assert "model version 7 has 2 files of type Text Encoder and none of them is the primary one; it has\n" in text
+    assert f"fileId={t5.number}: t5.safetensors (Text Encoder, SafeTensor)" in text
+    assert "whole.safetensors" not in text
+    assert f"Choose one: civitai://7?fileId={clip.number}" in text
+
+
+def test_the_number_of_a_model_in_place_of_its_version(forge: Forge) -> None:
+    forge.civitai(70).file("x.safetensors")
+    forge.civitai(71).file("x.safetensors")
+    text = refused(forge, spec("civitai://7"))
+    assert "7 is no model version but a model, with the versions 71 (version 71), 70 (version 70)" in text
+
+
+def test_a_version_of_another_model_than_the_spec_says(forge: Forge) -> None:
+    file = forge.civitai(71).file("x.safetensors")
+    [entry] = resolve(forge, spec("civitai://71?model=7"))
+    assert entry["url"] == f"https://civitai.com/api/download/models/71?fileId={file.number}"
+    assert "model version 71 is one of model 7, not of 9" in refused(forge, spec("civitai://71?model=9"))
 
 
 def test_civitai_versions_that_are_not_there_or_have_no_hash(forge: Forge, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.git_revisions import ref_problem
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.load import known_versions, load
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.model_sources import ModelSource, read_source
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.model_source import ModelSource
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.model_sources import read_source
 
 if t.TYPE_CHECKING:
     from tests.unit.spec.conftest import Document, Specs
@@ -165,14 +166,47 @@ def test_a_node_with_everything(specs: Specs) -> None:
             "civitai://55?type=Model&format=SafeTensor",
             None,
         ),
-        ("urn:air:sdxl:lora:civitai:328553@368189", "civitai://368189", None),
-        ("urn:air:sdxl:lora:civitai:328553@368189.safetensors", "civitai://368189?format=SafeTensor", None),
+        ("civitai://55?fileId=7&fp=fp16", "civitai://55?fp=fp16&fileId=7", None),
+        ("urn:air:sdxl:lora:civitai:328553@368189", "civitai://368189?model=328553", None),
+        (
+            "urn:air:sdxl:lora:civitai:328553@368189.safetensors",
+            "civitai://368189?format=SafeTensor&model=328553",
+            None,
+        ),
+        (
+            "urn:air:sdxl:checkpoint:civitai:827184@2514310+2402203",
+            "civitai://2514310?fileId=2402203&model=827184",
+            None,
+        ),
+        ("air:sdxl:checkpoint:civitai:827184@2514310", "civitai://2514310?model=827184", None),
+        ("sdxl:checkpoint:civitai:827184@2514310", "civitai://2514310?model=827184", None),
+        ("urn:air:civitai:827184@2514310.gguf", "civitai://2514310?format=GGUF&model=827184", None),
+        (
+            "urn:air:sdxl:vae:huggingface:org/repo@v1:a/f.safetensors",
+            "hf://org/repo@v1/a/f.safetensors",
+            "f.safetensors",
+        ),
+        ("urn:air:model:huggingface:org/repo:f.pt", "hf://org/repo@main/f.pt", "f.pt"),
+        ("https://huggingface.co/org/repo/resolve/main/a/f.pt?download=true", "hf://org/repo@main/a/f.pt", "f.pt"),
+        ("https://hf.co/org/repo/resolve/refs%2Fpr%2F1/f.pt", "hf://org/repo@refs%2Fpr%2F1/f.pt", "f.pt"),
+        ("https://huggingface.co/datasets/o/r/resolve/v1/a%20b.pt", "hf://datasets/o/r@v1/a b.pt", "a b.pt"),
         ("https://h.org/a/f.pt", "https://h.org/a/f.pt", "f.pt"),
         ("https://h.org/a/f%20g.pt?download=true", "https://h.org/a/f%20g.pt?download=true", "f g.pt"),
-        ("https://civitai.com/api/download/models/5", "https://civitai.com/api/download/models/5", None),
+        ("https://civitai.com/api/download/models/5?type=VAE", "civitai://5?type=VAE", None),
+        ("https://civitai.red/models/1/a-name?modelVersionId=55", "civitai://55?model=1", None),
+        ("https://www.civitai.com/models/1?modelVersionId=55&tab=x", "civitai://55?model=1", None),
         ("HTTPS://h.org/f.pt", "HTTPS://h.org/f.pt", "f.pt"),
         ("gs://bucket/a/f.pt", "gs://bucket/a/f.pt", "f.pt"),
+        ("gs://bucket/a/f.pt#17", "gs://bucket/a/f.pt#17", "f.pt"),
+        ("gs://bucket/f.pt?generation=17", "gs://bucket/f.pt#17", "f.pt"),
+        ("gs://bucket/f.pt#17?endpoint=https://h.org/", "gs://bucket/f.pt#17?endpoint=https://h.org", "f.pt"),
         ("s3://bucket/a/f.pt", "s3://bucket/a/f.pt", "f.pt"),
+        ("s3://my_bucket/a%20b%3F.pt", "s3://my_bucket/a%20b%3F.pt", "a b?.pt"),
+        (
+            "s3://bucket/f.pt?versionId=a.b_c&region=eu-central-1&endpoint=http://127.0.0.1:9000/",
+            "s3://bucket/f.pt?endpoint=http://127.0.0.1:9000&region=eu-central-1&versionId=a.b_c",
+            "f.pt",
+        ),
         ("file:///mnt/models/f.pt", "file:///mnt/models/f.pt", "f.pt"),
     ],
 )
@@ -184,6 +218,23 @@ def test_sources(written: str, text: str, file_name: str | None) -> None:
     assert isinstance(again, ModelSource)
     assert again.text == source.text
     assert again.quirk is None
+
+
+@pytest.mark.parametrize(
+    ("written", "text", "folder"),
+    [
+        ("https://huggingface.co/org/repo/blob/main/a/f.pt", "hf://org/repo@main/a/f.pt", False),
+        ("https://huggingface.co/org/repo/raw/main/f.json", "hf://org/repo@main/f.json", False),
+        ("https://huggingface.co/org/repo/tree/v1/a/b", "hf://org/repo@v1/a/b/", True),
+        ("https://huggingface.co/org/repo/tree/main", "hf://org/repo@main/", True),
+    ],
+)
+def test_pages_of_the_hub_are_taken_for_what_they_show(written: str, text: str, folder: bool) -> None:
+    source = read_source(written, allow_http=False)
+    assert isinstance(source, ModelSource)
+    assert (source.text, source.folder) == (text, folder)
+    assert source.quirk
+    assert source.quirk.remedy == f"Write {text}"
 
 
 @pytest.mark.parametrize(
