@@ -96,6 +96,16 @@ class Coverage:
         """How many packages are locked."""
         return sum(row.locked is not None for row in self.rows)
 
+    @property
+    def modules(self) -> c.Mapping[str, str | None]:
+        """The modules that were imported on hosts, with what Python said against it on any of them."""
+        return {module: error for row in self.rows for module, error in row.modules.items()}
+
+    @property
+    def all_faults(self) -> tuple[FleetError, ...]:
+        """What is wrong with the lock, then with its hosts."""
+        return (*self.faults, *(fault for found in self.host_faults.values() for fault in found))
+
     def installed(self, host: str) -> int:
         """How many of the locked packages a host has, in their version."""
         return sum(row.locked is not None and row.found.get(host) == row.locked for row in self.rows)

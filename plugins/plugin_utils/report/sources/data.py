@@ -117,11 +117,7 @@ def _coverage(coverage: Coverage) -> Document:
         "declared_and_locked": coverage.declared_and_locked,
         "locked": coverage.locked,
         "installed": {host: coverage.installed(host) for host in coverage.hosts},
-        "imports": {module: error for row in coverage.rows for module, error in sorted(row.modules.items())},
+        "imports": dict(sorted(coverage.modules.items())),
         "not_looked_at": dict(coverage.unlooked),
-        "failures": [
-            failure
-            for fault in (*coverage.faults, *(each for faults in coverage.host_faults.values() for each in faults))
-            for failure in failures(fault)
-        ],
+        "failures": [failure for fault in coverage.all_faults for failure in failures(fault)],
     }

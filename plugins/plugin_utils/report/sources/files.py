@@ -11,6 +11,7 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.cove
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.data import render_json
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.markdown import render_markdown
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.model import Sources
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.page.document import render_html
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.sbom import render_sbom
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.table import render_csv
 
@@ -21,6 +22,7 @@ def render_files(sources: Sources, coverages: c.Mapping[str, Coverage], *, sbom:
         "sources.md": render_markdown(sources, coverages),
         "sources.json": render_json(sources, coverages),
         "sources.csv": render_csv(sources),
+        "sources.html": render_html(sources, coverages),
     }
     if sbom:
         files.update(

@@ -40,6 +40,22 @@ _MEANT: t.Final = {
 }
 
 
+# What names no single licence, as one says it who has to.
+_VAGUE: t.Final = {
+    "apache": "Apache, no version stated",
+    "apache license": "Apache, no version stated",
+    "apache software license": "Apache, no version stated",
+    "bsd": "BSD, no variant stated",
+    "bsd license": "BSD, no variant stated",
+    "gpl": "GPL, no version stated",
+    "lgpl": "LGPL, no version stated",
+    "other/proprietary license": "proprietary",
+}
+_UNSAID: t.Final = "not stated"
+_OWN: t.Final = "a text of its own"
+_TELLING: t.Final = ("licen", "copyright")
+
+
 @dataclasses.dataclass(frozen=True)
 class License:
     """shown: for people. group: what it is counted as. expression: in SPDX, where it is that. text: as it stands."""
@@ -50,32 +66,40 @@ class License:
     text: str | None
 
 
-UNSAID: t.Final = License("not stated", "not stated", None, None)
-_OWN_TEXT: t.Final = "a text of its own"
-
-
 def read_license(text: str | None) -> License:
-    """The licence that a package's metadata states."""
-    if text is None or not text.strip():
-        return UNSAID
-    title = _title(text)
-    expression = _expression(title)
-    shown = expression or _shortened(title)
-    is_short = "\n" not in text.strip()
-    return License(shown, shown if expression or is_short else _OWN_TEXT, expression, text)
+    """The licence that a package's metadata states: in SPDX where exactly one is meant, and else in its own words."""
+    if text is None or text.strip().lower() in ("", "unknown", "none"):
+        return License(_UNSAID, _UNSAID, None, None)
+    words = text.strip()
+    if "\n" in words:
+        return _of_text(words)
+    expression = _expression(words)
+    shown = expression or _VAGUE.get(_plain(words)) or _shortened(words)
+    return License(shown, shown, expression, words)
 
 
-def _title(text: str) -> str:
-    """The words of one line, or the first words of a text in full."""
-    return next((line.strip(" \t=*#-") for line in text.splitlines() if line.strip(" \t=*#-")), text.strip())
+def _of_text(text: str) -> License:
+    """A licence whose whole text stands there: its title may be that of an SPDX licence."""
+    title = _telling_line(text)
+    expression = _MEANT.get(_plain(title))
+    return License(expression or f"{_OWN}: {_shortened(title)}", expression or _OWN, expression, text)
+
+
+def _telling_line(text: str) -> str:
+    """The line of a licence's text that says most of it: a title or whose it is, and else the first one."""
+    lines = [line.strip(" \t=*#-") for line in text.splitlines() if line.strip(" \t=*#-")]
+    return next((line for line in lines if any(word in line.lower() for word in _TELLING)), lines[0] if lines else text)
+
+
+def _plain(words: str) -> str:
+    return " ".join(words.lower().split()).rstrip(".")
 
 
 def _expression(words: str) -> str | None:
     from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 
-    meant = _MEANT.get(" ".join(words.lower().split()).rstrip("."), words)
     try:
-        return str(canonicalize_license_expression(meant))
+        return str(canonicalize_license_expression(_MEANT.get(_plain(words), words)))
     except InvalidLicenseExpression:
         return None
 

@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import collections.abc as c
+import re
 import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import INDEX
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources import subjects
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources import subjects, tables
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.coverage import Coverage
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.graph import shown
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.model import (
@@ -22,6 +23,8 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.size
 
 _BAR: t.Final = 40
 _WHOLE: t.Final = 100
+# What Markdown reads as more than a character, in the middle of a line.
+_SPECIAL: t.Final = re.compile(r"[\\`*<\[\]]|(?<!\w)_|_(?!\w)")
 Lines = list[str]
 
 
@@ -47,14 +50,16 @@ def _target(sources: TargetSources, coverage: Coverage) -> Lines:
     accelerator = f", {target.accelerator}" if target.accelerator else ""
     sections = (
         _summary(sources),
-        _built(sources),
+        _section(tables.faults(coverage)),
+        _section(tables.built(sources)),
         *_by_source(sources),
-        _exceptions(sources),
-        _replaced(sources),
-        _held_back(sources),
+        _section(tables.exceptions(sources)),
+        _section(tables.replaced(sources)),
+        _section(tables.held_back(sources)),
         _parts("Who needs them", "needed by", sources.by_owner),
         _parts("Licences", "licence", sources.by_license),
-        _coverage(coverage),
+        _section(tables.counted(coverage)),
+        _section(tables.imports(coverage)),
         _hashes(sources),
     )
     lines = ["", f"## Target {target.name}: Python {target.python}, {target.platform}{accelerator}"]
@@ -81,7 +86,7 @@ def _bar(part: Part) -> str:
 
 def _parts(title: str, column: str, parts: c.Sequence[Part]) -> Lines:
     rows = [
-        [part.label, str(part.count), f"{part.count_share} %", shown_size(part.size), f"{part.size_share} %"]
+        [_words(part.label), str(part.count), f"{part.count_share} %", shown_size(part.size), f"{part.size_share} %"]
         for part in parts
     ]
     size = sum(part.size for part in parts)
@@ -92,27 +97,7 @@ def _parts(title: str, column: str, parts: c.Sequence[Part]) -> Lines:
         f"**{shown_size(size)}**",
         f"**{sum(part.size_share for part in parts)} %**",
     ]
-    return ["", f"### {title}", "", *_table([column, "packages", "share", "size", "share"], [*rows, total])]
-
-
-def _built(sources: TargetSources) -> Lines:
-    built = [entry for entry in sources.entries if entry.is_built]
-    if not built:
-        return []
-    rows = [
-        [
-            f"**{entry.package.name}** {entry.package.version}",
-            entry.origin or "",
-            f"Python {(entry.package.built_from or {}).get('python', '')}",
-            _names(
-                f"{each['name']} {each['version']}" for each in (entry.package.built_from or {}).get("requires", ())
-            ),
-            _asked_by(entry),
-        ]
-        for entry in built
-    ]
-    head = ["package", "built from", "built by", "with", "asked for by"]
-    return ["", f"### Built from source ({_count(built)})", "", *_table(head, rows)]
+    return ["", f"### {title}", "", *_table([column, "packages", "of all", "bytes", "of all"], [*rows, total])]
 
 
 def _by_source(sources: TargetSources) -> c.Iterator[Lines]:
@@ -131,11 +116,11 @@ def _source(label: str, entries: c.Sequence[Entry]) -> Lines:
         if group:
             rows = [
                 [
-                    f"**{entry.package.name}**",
-                    entry.package.version,
+                    f"**{_words(entry.package.name)}**",
+                    _words(entry.package.version),
                     shown_size(entry.package.size),
-                    entry.license.shown,
-                    _asked_by(entry),
+                    _words(entry.license.shown),
+                    _words(tables.asked_by(entry)),
                 ]
                 for entry in group
             ]
@@ -144,87 +129,49 @@ def _source(label: str, entries: c.Sequence[Entry]) -> Lines:
     return lines
 
 
-def _asked_by(entry: Entry) -> str:
-    return _names(shown(each) for each in entry.package.required_by)
-
-
-def _exceptions(sources: TargetSources) -> Lines:
-    others = [entry for entry in sources.entries if entry.source != "default index"]
-    rows = [[entry.package.name, entry.source, _reason(entry)] for entry in others]
-    title = "### Not from the default index, and why"
-    return ["", title, "", *_table(["package", "source", "why"], rows)] if rows else []
-
-
-def _reason(entry: Entry) -> str:
-    package = entry.package
-    reasons = {
-        "index": f"bound to the index {package.index}, which no other package comes from",
-        "wheel": f"named by its URL: {package.url}",
-        "file": f"a file of the control node: {package.url}",
-        "sdist": f"no wheel fits: built from {entry.origin}",
-        "git": f"named by its repository: {entry.origin}",
-        "shim": f"{package.provider} is installed in its place; this has no content of its own",
-        "provided": "the host's image has it; nothing is downloaded",
-    }
-    return reasons[package.source]
-
-
-def _replaced(sources: TargetSources) -> Lines:
-    rows = [[shown(each.owner), f"`{each.line}`", each.by, each.why] for each in sources.target.replaced]
-    title = "### Requirement lines that do not count"
-    return ["", title, "", *_table(["of", "line", "replaced by", "why"], rows)] if rows else []
-
-
-def _held_back(sources: TargetSources) -> Lines:
-    rows = []
-    for name, entry in sources.by_name.items():
-        for limit in sources.limits(name):
-            if limit.at_most and not limit.void:
-                by = f"{shown(limit.edge.requester)}: `{limit.edge.line}`"
-                rows.append([name, entry.package.version, limit.at_most, by])
-    title = "### Who keeps what below which version"
-    return ["", title, "", *_table(["package", "locked", "kept", "by"], rows)] if rows else []
-
-
-def _coverage(coverage: Coverage) -> Lines:
-    rows = [
-        ["declared by core, nodes and spec", str(coverage.declared)],
-        ["of these locked", str(coverage.declared_and_locked)],
-        ["locked in all", str(coverage.locked)],
+def _section(table: tables.Table) -> Lines:
+    if not table.rows:
+        return []
+    note = ["", table.note] if table.note else []
+    return [
+        "",
+        f"### {table.title}",
+        *note,
+        "",
+        *_table(table.head, [[_text(cell) for cell in row] for row in table.rows]),
     ]
-    rows += [[f"installed on {host}", f"{coverage.installed(host)} of {coverage.locked}"] for host in coverage.hosts]
-    modules = {module: error for row in coverage.rows for module, error in row.modules.items()}
-    good = sum(error is None for error in modules.values())
-    rows.append(["modules that import", f"{good} of {len(modules)}" if modules else "not looked at"])
-    if not coverage.hosts:
-        rows.insert(3, ["installed", "not looked at"])
-    rows += [[f"installed on {host}", f"could not look: {why}"] for host, why in coverage.unlooked.items()]
-    lines = ["", "### Coverage", "", *_table(["", "packages"], rows)]
-    faults = [*coverage.faults, *(fault for found in coverage.host_faults.values() for fault in found)]
-    if faults:
-        lines += ["", "Missing:", "", *(f"- {_cell(str(fault))}" for fault in faults)]
-    return lines
+
+
+def _text(cell: tables.Cell) -> str:
+    if isinstance(cell, tables.Code):
+        return f"`{_cell(cell.text)}`"
+    return f"**{_words(shown(cell.reference))}**" if isinstance(cell, tables.Name) else _words(cell)
 
 
 def _hashes(sources: TargetSources) -> Lines:
     rows = [
-        [entry.package.file or f"{entry.package.name} {entry.package.version}", f"`{entry.package.sha256 or 'none'}`"]
+        [
+            _words(entry.package.file or f"{entry.package.name} {entry.package.version}"),
+            "" if entry.package.size is None else str(entry.package.size),
+            f"`{entry.package.sha256 or 'none'}`",
+        ]
         for entry in sources.entries
     ]
-    return ["", "### Hashes", "", "Hosts install exactly these bytes.", "", *_table(["file", "sha256"], rows)]
+    return ["", "### Hashes", "", "Hosts install exactly these bytes.", "", *_table(["file", "bytes", "sha256"], rows)]
 
 
 def _table(head: c.Sequence[str], rows: c.Iterable[c.Sequence[str]]) -> Lines:
-    lines = [head, ["---"] * len(head), *([_cell(cell) for cell in row] for row in rows)]
-    return [f"| {' | '.join(cells)} |" for cells in lines]
+    return [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows)]
+
+
+def _words(text: str) -> str:
+    """Text in a cell, without what Markdown would take for its own."""
+    return _cell(_SPECIAL.sub(r"\\\g<0>", text))
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
-
-
-def _names(names: c.Iterable[str]) -> str:
-    return ", ".join(names)
+    """Text on one line, in which nothing is the end of a cell (GitHub's tables need that in code, too)."""
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 def _count(entries: c.Sequence[Entry]) -> str:

@@ -64,6 +64,11 @@ class Entry:
         return self.package.built_from is not None
 
     @property
+    def is_of_default_index(self) -> bool:
+        """Whether it is of the index that answers for every name that is bound to none."""
+        return self.package.source == INDEX and self.package.index in (None, DEFAULT_INDEX)
+
+    @property
     def alone(self) -> str:
         """The owner without whom it would not be there, or that there are several."""
         return graph.shown(self.owners[0]) if len(self.owners) == 1 else SEVERAL
@@ -172,7 +177,7 @@ def _entry(package: Package, target: Target, found: graph.Graph) -> Entry:
     owners = found.owners_of.get(package.name, frozenset())
     return Entry(
         package=package,
-        source=_source(package),
+        source=_source(package, target),
         origin=_origin(package, target),
         subject=subject_of(package.name),
         license=licenses.read_license(package.license),
@@ -181,10 +186,12 @@ def _entry(package: Package, target: Target, found: graph.Graph) -> Entry:
     )
 
 
-def _source(package: Package) -> str:
+def _source(package: Package, target: Target) -> str:
     if package.source != INDEX:
         return _LABELS[package.source]
-    return "default index" if package.index in (None, DEFAULT_INDEX) else f"index {package.index}"
+    if package.index not in (None, DEFAULT_INDEX):
+        return f"index {package.index}"
+    return "default index" if target.indexes.get(DEFAULT_INDEX) else "PyPI"
 
 
 def _origin(package: Package, target: Target) -> str | None:
