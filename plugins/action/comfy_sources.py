@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import datetime
 import pathlib
 import typing as t
 
@@ -33,6 +34,7 @@ ARGUMENTS: dict[str, t.Any] = {
     "target": {"type": "str"},
     "path": {"type": "path"},
     "sbom": {"type": "bool", "default": True},
+    "sbom_timestamp": {"type": "str"},
     "why": {"type": "list", "elements": "str", "default": []},
     "limits": {"type": "list", "elements": "str", "default": []},
 }
@@ -82,7 +84,8 @@ class ActionModule(ActionBase):
         ]:
             display.display(text)
         directory = pathlib.Path(options["path"] or pathlib.Path("sources", sources.lock.version_id)).absolute()
-        files = render_files(sources, coverages, sbom=options["sbom"])
+        timestamp = _timestamp(options["sbom_timestamp"])
+        files = render_files(sources, coverages, sbom=options["sbom"], timestamp=timestamp)
         changes = written_files.compare(directory, files)
         if not self._task.check_mode:
             written_files.write(changes)
@@ -105,6 +108,23 @@ def _check_target(lock: Lock, wanted: str | None) -> None:
             where=lock.version_id,
             remedy=f"It has: {', '.join(sorted(lock.targets))}",
         )
+
+
+def _timestamp(text: str | None) -> datetime.datetime | None:
+    """The time that ISO 8601 words mean."""
+    if not text:
+        return None
+    try:
+        found = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is None:
+        raise FleetError(
+            f"{text!r} is no time with its zone (ISO 8601)",
+            where="sbom_timestamp",
+            remedy="Write it like 2026-11-21T09:30:00Z",
+        )
+    return found
 
 
 def _summary(parts: t.Any) -> dict[str, int]:

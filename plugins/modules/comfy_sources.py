@@ -53,6 +53,11 @@ options:
       - Whether to write bills of materials.
     type: bool
     default: true
+  sbom_timestamp:
+    description:
+      - The time that bills of materials say they were made at, ISO 8601 with its zone.
+      - By default they say none, so that the same lock gives the same bytes.
+    type: str
   why:
     description:
       - Packages for which to print all shortest ways from core, nodes and spec to them.

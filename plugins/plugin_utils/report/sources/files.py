@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import collections.abc as c
+import datetime
 
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.coverage import Coverage
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.data import render_json
@@ -16,8 +17,17 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.sbom
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.table import render_csv
 
 
-def render_files(sources: Sources, coverages: c.Mapping[str, Coverage], *, sbom: bool = True) -> dict[str, str]:
-    """File name to text. coverages: by target. Raises FleetError when the bill of materials cannot be made."""
+def render_files(
+    sources: Sources,
+    coverages: c.Mapping[str, Coverage],
+    *,
+    sbom: bool = True,
+    timestamp: datetime.datetime | None = None,
+) -> dict[str, str]:
+    """File name to text. coverages: by target. timestamp: what bills of materials have, with its time zone.
+
+    Raises FleetError when a bill of materials cannot be made.
+    """
     files = {
         "sources.md": render_markdown(sources, coverages),
         "sources.json": render_json(sources, coverages),
@@ -25,7 +35,6 @@ def render_files(sources: Sources, coverages: c.Mapping[str, Coverage], *, sbom:
         "sources.html": render_html(sources, coverages),
     }
     if sbom:
-        files.update(
-            (f"sbom-{name}.cdx.json", render_sbom(sources, target)) for name, target in sources.targets.items()
-        )
+        for name, target in sources.targets.items():
+            files[f"sbom-{name}.cdx.json"] = render_sbom(sources, target, timestamp)
     return files

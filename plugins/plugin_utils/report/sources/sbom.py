@@ -3,19 +3,31 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The software bill of materials of a target: CycloneDX 1.6 in JSON, by the library that the project keeps for it.
 
-The same lock gives the same bytes: there is no time stamp, and the serial number follows from the lock.
+The same lock gives the same bytes: the serial number follows from the lock, and no time is stated if none is given.
 """
 
 from __future__ import annotations
 
 import collections.abc as c
+import datetime
 import json
 import typing as t
 import urllib.parse
 import uuid
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import Checkout, Model, Package, Submodule
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import (
+    FILE,
+    GIT,
+    INDEX,
+    SDIST,
+    SHIM,
+    WHEEL,
+    Checkout,
+    Model,
+    Package,
+    Submodule,
+)
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.graph import NODE, PACKAGE, shown
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.licenses import License
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.model import Entry, Sources, TargetSources
@@ -29,10 +41,11 @@ if t.TYPE_CHECKING:
 
 _GITHUB: t.Final = "github.com"
 _OWN: t.Final = "comfyops:"
+_NO_CONTENT: t.Final = "Metadata alone, made by the host itself: {} is installed in its place"
 
 
-def render_sbom(sources: Sources, target: TargetSources) -> str:
-    """The document's text, validated against the schema of CycloneDX.
+def render_sbom(sources: Sources, target: TargetSources, timestamp: datetime.datetime | None = None) -> str:
+    """The document's text, validated against the schema of CycloneDX. timestamp: with a time zone.
 
     Raises FleetError when the library is not there, and when what it made is not valid.
     """
@@ -47,8 +60,9 @@ def render_sbom(sources: Sources, target: TargetSources) -> str:
             " comfy_sources_sbom=false",
         ) from error
 
-    document = json.loads(JsonV1Dot6(_bom(sources, target)).output_as_string())
-    document["metadata"].pop("timestamp", None)
+    document = json.loads(JsonV1Dot6(_bom(sources, target, timestamp)).output_as_string())
+    if timestamp is None:
+        del document["metadata"]["timestamp"]  # the library puts the present time there
     text = json.dumps(document, indent=2) + "\n"
     invalid = JsonStrictValidator(SchemaVersion.V1_6).validate_str(text)
     if invalid is not None:
@@ -56,7 +70,7 @@ def render_sbom(sources: Sources, target: TargetSources) -> str:
     return text
 
 
-def _bom(sources: Sources, target: TargetSources) -> Bom:
+def _bom(sources: Sources, target: TargetSources, timestamp: datetime.datetime | None) -> Bom:
     from cyclonedx.model.bom import Bom, BomMetaData
     from cyclonedx.model.component import Component, ComponentType
     from cyclonedx.model.tool import ToolRepository
@@ -74,7 +88,7 @@ def _bom(sources: Sources, target: TargetSources) -> Bom:
     tool = Component(type=ComponentType.APPLICATION, name="comfyops.fleet", bom_ref="tool")
     bom = Bom(
         serial_number=uuid.uuid5(uuid.NAMESPACE_URL, f"urn:comfyops:fleet:lock:{sources.digest}:{name}"),
-        metadata=BomMetaData(component=root, tools=ToolRepository(components=[tool])),
+        metadata=BomMetaData(component=root, tools=ToolRepository(components=[tool]), timestamp=timestamp),
     )
     components = {
         "core": _checkout(lock.core, "core", ComponentType.APPLICATION),
@@ -115,13 +129,15 @@ def _package(entry: Entry) -> Component:
         name=package.name,
         version=package.version,
         bom_ref=f"{PACKAGE}{package.name}",
-        purl=_pypi(entry),
+        description=_NO_CONTENT.format(package.provider) if package.source == SHIM else None,
+        purl=_purl(entry),
         hashes=_hashes(package.sha256),
         licenses=_licenses(entry.license),
         external_references=_references(entry),
         pedigree=_pedigree(package),
         properties=_properties(
-            source=entry.source,
+            source=package.source,
+            source_label=entry.source,
             index=package.index,
             file=package.file,
             size=package.size,
@@ -132,32 +148,44 @@ def _package(entry: Entry) -> Component:
     )
 
 
-def _pypi(entry: Entry) -> PackageURL:
-    """Source: the package-url specification, type pypi, and its known qualifiers."""
+def _purl(entry: Entry) -> PackageURL | None:
+    """What identifies it for others; nothing for a stand-in, which is not the package whose name it has.
+
+    Source: the package-url specification, types pypi and generic, and its known qualifiers.
+    """
     from packageurl import PackageURL
 
-    package = entry.package
+    package, built = entry.package, entry.package.built_from or {}
+    if package.source == SHIM:
+        return None
+    if package.source == FILE or _is_local(entry.origin):
+        # One of ours: a package of that name on the public index is another one.
+        local = {"file_name": package.file or "", "checksum": f"sha256:{package.sha256}"}
+        return PackageURL("generic", None, package.name, package.version, local)
     qualifiers = {
-        "index": {"file_name": package.file, "repository_url": entry.origin},
-        "wheel": {"download_url": package.url},
-        "git": {"vcs_url": entry.origin},
-        "sdist": {"download_url": (package.built_from or {}).get("url")},
+        INDEX: {"file_name": package.file, "repository_url": entry.origin},
+        WHEEL: {"download_url": package.url},
+        GIT: {"vcs_url": entry.origin},
+        SDIST: {"download_url": built.get("url")},
     }.get(package.source, {})
-    stated = {name: value for name, value in qualifiers.items() if value and not value.startswith("file:")}
-    return PackageURL("pypi", None, package.name, package.version, stated)
+    return PackageURL("pypi", None, package.name, package.version, {k: v for k, v in qualifiers.items() if v})
+
+
+def _is_local(url: str | None) -> bool:
+    return url is not None and url.removeprefix("git+").startswith("file:")
 
 
 def _references(entry: Entry) -> c.Iterator[ExternalReference]:
     from cyclonedx.model import ExternalReference, ExternalReferenceType, XsUri
 
     package, built = entry.package, entry.package.built_from or {}
-    if package.url and not package.url.startswith("file:"):
+    if package.url and not _is_local(package.url):
         yield ExternalReference(
             type=ExternalReferenceType.DISTRIBUTION, url=XsUri(package.url), hashes=_hashes(package.sha256)
         )
     if "git" in built:
         yield ExternalReference(type=ExternalReferenceType.SCM, url=XsUri(built["git"]), comment=built["commit"])
-    elif built and not built["url"].startswith("file:"):
+    elif built and not _is_local(built["url"]):
         yield ExternalReference(
             type=ExternalReferenceType.SOURCE_DISTRIBUTION, url=XsUri(built["url"]), hashes=_hashes(built["sha256"])
         )
