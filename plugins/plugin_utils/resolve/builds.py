@@ -10,38 +10,46 @@ Only sources that the spec lists are built: git and source archive entries of ``
 from __future__ import annotations
 
 import collections.abc as c
-import concurrent.futures
 import dataclasses
+import json
 import pathlib
 import tempfile
 import typing as t
+import zipfile
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, raise_all
 from ansible_collections.comfyops.fleet.plugins.module_utils.wheels.build import Interpreter, Order
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import git
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_check import check_wheel
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_failure import build_failure
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_order import (
+    Attempt,
+    Done,
+    Waiting,
+    build_in_order,
+)
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_places import Builder, choose, glibc_minor
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_requires import Requirements, Resolver
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_sources import (
     Archive,
     Source,
     fetch_source,
+    required_names,
     source_of,
 )
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_store import BuiltWheel, Store
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_versions import release_to_build
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import TORCH_FAMILY, Line, is_built
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import Indexes
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.routing_index import LocalWheel
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.target_environment import TargetEnvironment
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_resolution import EVERYTHING
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.wheel_contents import check_names
 
 Section = c.Mapping[str, t.Any]
 # What a backend says that it requires can depend on what is installed; two rounds settle it, a third is a fault.
 _ROUNDS: t.Final = 3
 _NUMPY: t.Final = "numpy"
-# Most builds are one process that waits for another; those of libraries use all processors by themselves.
-_AT_ONCE: t.Final = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,23 +115,37 @@ def build_wheels(
     *,
     work: pathlib.Path,
     report: c.Callable[[str], None],
+    spare: c.Sequence[Wanted] = (),
 ) -> dict[str, BuiltWheel]:
     """The wheels by canonical name, of the store where it has them. work: a directory for scratch files.
 
-    Raises FleetError, or Failures with all builds that failed.
+    spare: what is built only where the build of another requires it. Raises FleetError, or Failures with all builds
+    that failed.
     """
+    with tempfile.TemporaryDirectory(prefix="builds.", dir=work) as scratch:
+        sources = {each.source.name: each.source for each in (*wanted, *spare)}
 
-    def build(each: Wanted) -> BuiltWheel | FleetError:
-        try:
-            with tempfile.TemporaryDirectory(prefix="build.", dir=work) as directory:
-                return _Build(each, question, site, pathlib.Path(directory), report).wheel()
-        except FleetError as error:
-            return error
+        def attempt(each: Wanted) -> Attempt:
+            build = _Build(each, question, site, pathlib.Path(tempfile.mkdtemp(dir=scratch)), report, sources)
 
-    with concurrent.futures.ThreadPoolExecutor(_AT_ONCE) as pool:
-        results = list(pool.map(build, wanted))
-    raise_all([result for result in results if isinstance(result, FleetError)])
-    return {result.name: result for result in results if isinstance(result, BuiltWheel)}
+            def tried(done: Done) -> BuiltWheel | Waiting | FleetError:
+                try:
+                    return build.wheel(done)
+                except FleetError as error:
+                    return error
+
+            return tried
+
+        attempts = {each.source.name: attempt(each) for each in (*wanted, *spare)}
+        return build_in_order(attempts, [each.source.name for each in wanted])
+
+
+def local_wheel(wheel: BuiltWheel) -> LocalWheel:
+    """A wheel that was built, as resolutions take it."""
+    with zipfile.ZipFile(wheel.path) as archive:
+        metadata = check_names(wheel.file, archive)
+    entry = {"source": wheel.source, "built_from": dict(wheel.built_from)}
+    return LocalWheel(wheel.file, wheel.sha256, wheel.size, metadata, entry, wheel.path)
 
 
 class _Build:
@@ -134,51 +156,67 @@ class _Build:
         site: Site,
         work: pathlib.Path,
         report: c.Callable[[str], None],
+        sources: c.Mapping[str, Source],
     ) -> None:
         self._wanted, self._question, self._site, self._work, self._report = wanted, question, site, work, report
         self._name = wanted.source.name
+        # What is built beside it, and may be what it requires.
+        self._others = {name: source for name, source in sources.items() if name != self._name}
+        self._archive: Archive | None = None
+        self._wants: tuple[str, ...] = ()
         self._pinned = _pinned(question.lines, wanted.requires)
         entries = (entry for entry in question.kept if entry["name"] == self._name and entry["built_from"])
         self._kept: Section = next(entries, {"built_from": {"requires": []}, "sha256": None})
         self._where = f"{wanted.source.label}, {question.environment.where}"
 
-    def wheel(self) -> BuiltWheel:
-        """The wheel of the store, else one that is built now."""
+    def wheel(self, done: Done) -> BuiltWheel | Waiting:
+        """The wheel of the store, else one that is built now, once what it requires of other builds is ``done``."""
         moving = bool({self._name, EVERYTHING} & set(self._question.upgrade))
         inputs = self._inputs()
         found = None if moving else self._site.store.find(inputs, self._kept["sha256"], None)
         if found:
             return found
         builder, interpreter = choose(self._site.builders, self._question.environment, self._where)
-        archive = fetch_source(self._wanted.source, self._site.access, self._work, self._site.cache / "wheels")
-        wants: tuple[str, ...] = ()
+        if self._archive is None:
+            source, site = self._wanted.source, self._site
+            self._archive = fetch_source(source, site.access, self._work, site.cache / "wheels")
         for _round in range(_ROUNDS):
-            requirements = self._requirements(archive, wants, interpreter)
+            missing = self._required_of_others() - done.keys()
+            if missing:
+                return Waiting(frozenset(missing))
+            requirements = self._requirements(self._archive, interpreter, done)
             found = self._site.store.find(inputs, self._kept["sha256"], list(requirements.records)) if moving else None
             if found:
                 return found
-            built = self._built(builder, interpreter, archive, requirements, wants)
+            built = self._built(builder, interpreter, self._archive, requirements)
             if isinstance(built, pathlib.Path):
                 return self._keep(built, builder, interpreter, requirements)
-            wants = built
+            self._wants = built
         raise FleetError(
-            f"its build backend requires something else each time it is asked: {', '.join(wants)}",
+            f"its build backend requires something else each time it is asked: {', '.join(self._wants)}",
             where=self._where,
             remedy="List what it requires in python.build, with exact versions",
         )
 
+    def _required_of_others(self) -> set[str]:
+        """The names of other builds whose wheels this one requires."""
+        asked = (*(self._archive.requires if self._archive else ()), *self._wanted.requires, *self._wants)
+        return set(self._others) & required_names(asked)
+
     def _inputs(self) -> dict[str, t.Any]:
         """What decides what comes out, but for the versions of the build requirements."""
         environment = self._question.environment
+        required = sorted(required_names(self._wanted.requires) & self._others.keys())
+        others = [f"{name} @ {json.dumps(self._others[name].identity, sort_keys=True)}" for name in required]
         return {
             "source": dict(self._wanted.source.identity),
-            "requires": sorted({*self._wanted.requires, *(line.text for line in self._pinned)}),
+            "requires": sorted({*self._wanted.requires, *(line.text for line in self._pinned), *others}),
             "env": dict(self._wanted.variables),
             "python": ".".join(environment.python.split(".")[:2]),
             "platform": environment.platform,
         }
 
-    def _requirements(self, archive: Archive, wants: c.Sequence[str], interpreter: Interpreter) -> Requirements:
+    def _requirements(self, archive: Archive, interpreter: Interpreter, done: Done) -> Requirements:
         environment = self._question.environment
         # They run on the builder, whose C library may be older than that of the target's hosts.
         usable = dataclasses.replace(environment, glibc=_profile(min(environment.glibc, glibc_minor(interpreter))))
@@ -190,8 +228,9 @@ class _Build:
             self._site.cache / "wheels",
             self._site.cache / "uv",
             self._report,
+            {name: [local_wheel(wheel)] for name, wheel in done.items()},
         )
-        asked = (*archive.requires, *self._wanted.requires, *wants)
+        asked = (*archive.requires, *self._wanted.requires, *self._wants)
         moving = {self._name, EVERYTHING} & set(self._question.upgrade)
         kept = () if moving else self._kept["built_from"]["requires"]
         try:
@@ -205,7 +244,6 @@ class _Build:
         interpreter: Interpreter,
         archive: Archive,
         requirements: Requirements,
-        wants: tuple[str, ...],
     ) -> pathlib.Path | tuple[str, ...]:
         """The wheel, or what the backend requires in addition."""
         order = Order(
@@ -214,7 +252,7 @@ class _Build:
             backend=archive.backend,
             backend_path=archive.backend_path,
             requires=requirements.wheels,
-            wanted=wants,
+            wanted=self._wants,
             epoch=archive.epoch,
             variables=self._wanted.variables,
         )
@@ -259,15 +297,8 @@ class _Build:
 
 def _pinned(lines: c.Sequence[Line], requires: c.Sequence[str]) -> list[Line]:
     """The target's lines for what ``python.build`` says that the build requires: it is built against the same."""
-    names = _required_names(requires)
+    names = required_names(requires)
     return [line for line in lines if line.name in names and line.url is None]
-
-
-def _required_names(requires: c.Sequence[str]) -> set[str]:
-    from packaging.requirements import Requirement
-    from packaging.utils import canonicalize_name
-
-    return {str(canonicalize_name(Requirement(line).name)) for line in requires}
 
 
 def _profile(glibc: int) -> int:

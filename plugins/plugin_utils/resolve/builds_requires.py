@@ -17,6 +17,7 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import whee
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_files import download
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import FLEET, Demand, Line, lines_for
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import Indexes
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.routing_index import LocalWheel
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.target_environment import TargetEnvironment
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_resolution import Found, Question, resolve
 
@@ -36,7 +37,10 @@ class Requirements:
 
 @dataclasses.dataclass(frozen=True)
 class Resolver:
-    """Resolves what builds for one target require. files: where wheels are kept. cache: uv's."""
+    """Resolves what builds for one target require. files: where wheels are kept. cache: uv's.
+
+    local: wheels of other builds, by canonical name.
+    """
 
     environment: TargetEnvironment
     indexes: Indexes
@@ -45,6 +49,7 @@ class Resolver:
     files: pathlib.Path
     cache: pathlib.Path
     report: c.Callable[[str], None]
+    local: c.Mapping[str, c.Sequence[LocalWheel]] = dataclasses.field(default_factory=dict)
 
     def resolve(
         self, name: str, asked: c.Sequence[str], pinned: c.Sequence[Line], kept: c.Sequence[Record]
@@ -69,6 +74,7 @@ class Resolver:
             exclude_newer=self.exclude_newer,
             kept={entry["name"]: entry["version"] for entry in kept},
             upgrade=frozenset(),
+            local=self.local,
         )
         with tempfile.TemporaryDirectory(prefix="requires.", dir=self.work) as directory:
             found = resolve(question, directory=pathlib.Path(directory), cache=self.cache, report=self.report)

@@ -102,7 +102,7 @@ def _repository(source: Source, access: git.Access, directory: pathlib.Path) -> 
     system = _build_system(
         pyproject.read_bytes() if pyproject.is_file() else None, has_setup=(folder / "setup.py").is_file()
     )
-    if _names(system[2]) & _VERSION_FROM_GIT:
+    if required_names(system[2]) & _VERSION_FROM_GIT:
         _add_history(tree, repo, commit, access)
     epoch = int(git_program.local(tree, "show", "--no-patch", "--format=%ct", commit).text)
     path = directory / "source.tar"
@@ -215,7 +215,8 @@ def _build_system(pyproject: bytes | None, *, has_setup: bool) -> tuple[str, tup
         ) from error
 
 
-def _names(lines: c.Iterable[str]) -> set[str]:
+def required_names(lines: c.Iterable[str]) -> set[str]:
+    """The canonical names of requirement lines; what is none is another's to tell."""
     from packaging.requirements import InvalidRequirement, Requirement
     from packaging.utils import canonicalize_name
 

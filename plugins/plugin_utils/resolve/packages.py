@@ -13,12 +13,12 @@ import dataclasses
 import pathlib
 import tempfile
 import typing as t
-import zipfile
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, raise_all
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.http import Access
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import INDEX
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import builds, package_notes
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_asked import build_what_is_asked
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_store import BuiltWheel
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import (
     TORCH_FAMILY,
@@ -31,7 +31,6 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes imp
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.package_entries import Checks, make_entries
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.requirement_sources import settle_sources
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.rounds import Answer, Rule, settle
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.routing_index import LocalWheel
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.target_environment import (
     TargetEnvironment,
     target_environment,
@@ -42,7 +41,6 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_resoluti
     Question,
     resolve,
 )
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.wheel_contents import check_names
 
 __all__ = ["Demand", "resolve_target"]
 
@@ -86,8 +84,8 @@ def resolve_target(
     question, replaced = _question(
         environment, demands, python_section, packages, index_urls, kept or (), upgrade, access or Access(), site
     )
-    built = _built(question, python_section, packages, kept or (), site, work, report)
-    question = dataclasses.replace(question, local={name: [_local(wheel)] for name, wheel in built.items()})
+    built = _built(question, python_section, packages, kept or (), site, work, cache, report)
+    question = dataclasses.replace(question, local={name: [builds.local_wheel(wheel)] for name, wheel in built.items()})
     answer = _settled(question, target["accelerator"], work, cache, report)
     question, found = answer.question, answer.found
     raise_all(builds.built_against_others(built, {package.name: package.version for package in found}))
@@ -111,11 +109,17 @@ def _built(
     kept: c.Sequence[Section],
     site: builds.Site,
     work: pathlib.Path,
+    cache: pathlib.Path,
     report: c.Callable[[str], None],
 ) -> dict[str, BuiltWheel]:
     """The wheels that no index has, by name."""
-    wanted = builds.wanted_of(packages, section["build"], _builds_question(question, kept), site)
-    return builds.build_wheels(wanted, _builds_question(question, kept), site, work=work, report=report)
+    asked = _builds_question(question, kept)
+
+    def build(wanted: c.Sequence[builds.Wanted], spare: c.Sequence[builds.Wanted]) -> dict[str, BuiltWheel]:
+        return builds.build_wheels(wanted, asked, site, work=work, report=report, spare=spare)
+
+    wanted = builds.wanted_of(packages, section["build"], asked, site)
+    return build_what_is_asked(wanted, question, build, work=work, cache=cache, report=report)
 
 
 def _settled(
@@ -242,10 +246,3 @@ def _refused_names(overrides: c.Sequence[Line], excluded: c.Collection[str]) -> 
     if ALWAYS in excluded:
         faults.append(FleetError(f"every environment holds {ALWAYS}", where="python.exclude", remedy="Take it out"))
     return faults
-
-
-def _local(wheel: BuiltWheel) -> LocalWheel:
-    with zipfile.ZipFile(wheel.path) as archive:
-        metadata = check_names(wheel.file, archive)
-    entry = {"source": wheel.source, "built_from": dict(wheel.built_from)}
-    return LocalWheel(wheel.file, wheel.sha256, wheel.size, metadata, entry, wheel.path)

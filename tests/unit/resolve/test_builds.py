@@ -428,6 +428,51 @@ def test_a_name_that_a_package_alone_asks_for(backends: Resolver, json: bool) ->
     assert locked["built_from"]["sha256"] == release.sha256
 
 
+def test_a_name_that_nothing_asks_for_is_not_built(backends: Resolver) -> None:
+    """Which packages ask for more, only their wheels say: one that is built may ask for one that is to be built."""
+    backends.default.sdist("vain", "1.0")
+    backends.default.sdist("deep", "1.0")
+    backends.default.sdist("face", "1.0", requires=["deep"])
+    spec = git(backends, "own", {"pyproject.toml": SETUPTOOLS + project("own", more='dependencies = ["face"]\n')})
+    target = backends(spec=[spec], python=PYTHON, build=may_be_built("vain", "deep", "face"))
+    assert {package["name"] for package in target["packages"]} == {"own", "face", "deep", "pip"}
+    assert "python.build, vain: nothing asks for it, so it is not built" in backends.notes[-1]
+    assert builds(backends) == 3
+
+
+def test_a_build_that_requires_what_others_build(backends: Resolver) -> None:
+    """Of a repository, of a name that only it asks for, and of one that the backend names when it is asked."""
+    backends.default.sdist("spare", "1.0")
+    hook = "def get_requires_for_build_wheel(config_settings=None):\n    return ['late']\n"
+    files = backend("import first, late\nreturn make(wheel_directory, 'own', {'own.py': first.A})", hook)
+    files["pyproject.toml"] = files["pyproject.toml"].replace("[]", '["first", "spare"]')
+    spec = [
+        git(backends, "own", files),
+        git(backends, "late", backend("return make(wheel_directory, 'late', {'late.py': ''})")),
+        git(backends, "first", backend("return make(wheel_directory, 'first', {'first.py': 'A = \"of git\"'})")),
+    ]
+    target = backends(spec=spec, python=PYTHON, build=may_be_built("spare"))
+    own = entry(target, "own")
+    assert members(stored(backends, own))["own.py"] == b"of git"
+    held = {each["name"]: each["sha256"] for each in own["built_from"]["requires"]}
+    assert held.keys() == {"first", "late", "spare"}
+    assert held["first"] == entry(target, "first")["sha256"]
+    assert "spare" not in {package["name"] for package in target["packages"]}
+    assert backends(spec=spec, python=PYTHON, build=may_be_built("spare"), kept=target["packages"]) == target
+
+
+def test_builds_that_wait_for_each_other_or_for_one_that_fails(backends: Resolver) -> None:
+    one, two, three = (backend(f"return make(wheel_directory, '{name}', {{}})") for name in ("one", "two", "three"))
+    for files, required in ((one, "two"), (two, "one"), (three, "broken")):
+        files["pyproject.toml"] = files["pyproject.toml"].replace("[]", f'["{required}"]')
+    circle = git(backends, "one", one), git(backends, "two", two)
+    assert "builds wait for each other: one (for two), two (for one)" in failure(backends, *circle)
+    broken = git(backends, "broken", backend("raise RuntimeError('this alone is why')"))
+    text = failure(backends, git(backends, "three", three), broken)
+    assert "this alone is why" in text
+    assert "three (" not in text
+
+
 def test_a_machine_without_namespaces_builds_nothing(backends: Resolver, monkeypatch: pytest.MonkeyPatch) -> None:
     """As if the user were not mapped: then nothing may be mounted, as where user namespaces are forbidden."""
     monkeypatch.setattr(sandbox, "_NAMESPACES", ("--user", "--mount", "--net", "--pid", "--fork"))
