@@ -24,6 +24,7 @@ import urllib.parse
 import urllib.request
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.key_pair import KeyPair, signed_headers
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.url import origin, refusal, shown, token_for
 
 USER_AGENT = "comfyops.fleet/1"
@@ -47,11 +48,21 @@ class Access:
     basic: bool = False
 
     def authorization(self, url: str) -> str | None:
-        """The header of that name for the URL's host."""
+        """The header of that name for the URL's host; None for a key pair, with which each request is signed."""
         token = token_for(url, self.credentials)
+        if token and KeyPair.read(token):
+            return None
         if token and self.basic and ":" in token:
             return f"Basic {base64.b64encode(token.encode()).decode()}"
         return token and f"Bearer {token}"
+
+    def identification(self, method: str, url: str, headers: c.Mapping[str, str]) -> dict[str, str]:
+        """The headers by which a request to the URL's host says who asks; none where nothing is known for it."""
+        pair = KeyPair.read(token_for(url, self.credentials) or "")
+        if pair is not None:
+            return signed_headers(method, url, headers, pair)
+        authorization = self.authorization(url)
+        return {} if authorization is None else {"Authorization": authorization}
 
 
 class HttpFault(FleetError):
@@ -232,8 +243,8 @@ def _follow(
         if reason:
             redirected = len(seen) > 1
             raise HttpFault(reason, redirected=redirected, remedy="Use https, or set comfy_policy.allow_http")
-        authorization = access.authorization(place) if same else None
-        response = _ask(session, place, method, headers, authorization, access.timeout)
+        identified = access.identification(method, place, headers) if same else {}
+        response = _ask(session, place, method, {**headers, **identified}, access.timeout)
         hops.append(response.headers)
         if response.status not in _REDIRECTS:
             break
@@ -241,7 +252,7 @@ def _follow(
         place = _next_url(place, response.headers, seen)
     if response.status not in _SUCCESS:
         session.drop(place)
-        raise _fault(place, response, authorization is not None, redirected=not same)
+        raise _fault(place, response, bool(identified), redirected=not same)
     session.places[url] = place
     return Answer(place, response, hops, session, own)
 
@@ -304,12 +315,10 @@ def _exchange(
 
 
 def _ask(
-    session: Session, url: str, method: str, headers: c.Mapping[str, str], authorization: str | None, timeout: float
+    session: Session, url: str, method: str, headers: c.Mapping[str, str], timeout: float
 ) -> http.client.HTTPResponse:
     # Without "identity" a proxy on the way may compress, and offsets would be those of other bytes.
     sent = {"Accept-Encoding": "identity", **headers, "User-Agent": USER_AGENT}
-    if authorization is not None:
-        sent["Authorization"] = authorization
     try:
         return session.ask(url, method, sent, timeout)
     except (OSError, http.client.HTTPException, ValueError) as error:
