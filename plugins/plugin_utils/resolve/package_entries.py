@@ -18,16 +18,19 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import whee
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import Line
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.index_pages import ListedFile
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import DEFAULT, LOCAL
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.package_metadata import describe
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.routing_index import LocalWheel
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_output import Wheel
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_resolution import EVERYTHING, Found, Question
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.wheel_contents import Content
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.wheel_look import look_into
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.wheel_reading import read_all, sizes_of
 
 Section = c.Mapping[str, t.Any]
 Document = dict[str, t.Any]
 
 # What an entry has that is neither built nor in place of another.
-_PLAIN: t.Final[Section] = {"built_from": None, "provider": None, "requires": [], "license": None}
+_PLAIN: t.Final[Section] = {"built_from": None, "provider": None}
 # Their pages have said wrong hashes of files more than once (pytorch#164347, pytorch#153469, vision#9243).
 _MISSTATING: t.Final = ("pytorch.org",)
 
@@ -84,13 +87,47 @@ class _Entries:
             except FleetError as error:
                 faults.append(error)
         raise_all(faults)
-        return [entry for _name, entry in sorted({**local, **self._with_content(chosen)}.items())]
-
-    def _with_content(self, chosen: c.Sequence[_Chosen]) -> dict[str, Document]:
         read = [each for each in chosen if each.is_read]
         results = read_all([each.file for each in read], self._indexes.access, self._checks.cache, self._checks.report)
-        contents: dict[str, Content | FleetError | int | None]
         contents = {each.package.name: result for each, result in zip(read, results, strict=True)}
+        entries = {**local, **self._with_content(chosen, contents)}
+        described = self._described(found, chosen, contents, entries)
+        return [{**entries[name], **described[name]} for name in sorted(entries)]
+
+    def _described(
+        self,
+        found: c.Sequence[Found],
+        chosen: c.Sequence[_Chosen],
+        contents: c.Mapping[str, Content | FleetError],
+        entries: c.Mapping[str, Document],
+    ) -> dict[str, Document]:
+        """What the packages say of themselves; of one that cannot be looked into what an earlier lock has of it."""
+        metadata = {each.name: self._local_wheel(each).metadata for each in found if each.index == LOCAL}
+        metadata.update((name, each.metadata) for name, each in contents.items() if isinstance(each, Content))
+        others = [each for each in chosen if each.package.name not in metadata]
+        files = [
+            dataclasses.replace(each.file, sha256=entries[each.package.name]["sha256"], size=each.size)
+            for each in others
+        ]
+        known: dict[str, Document] = {}
+        faults = []
+        for each, look in zip(others, look_into(files, self._indexes.access, self._checks.cache), strict=True):
+            name = each.package.name
+            if not isinstance(look, FleetError):
+                metadata[name] = look.metadata
+            elif each.is_kept:
+                known[name] = {key: self._kept[name][key] for key in ("requires", "license")}
+            else:
+                faults.append(self._unread(each.package, look))
+        raise_all(faults)
+        question = self._question
+        described = describe(metadata, question.lines, question.overrides, question.environment.markers())
+        return {**{name: dict(each._asdict()) for name, each in described.items()}, **known}
+
+    def _with_content(
+        self, chosen: c.Sequence[_Chosen], read: c.Mapping[str, Content | FleetError]
+    ) -> dict[str, Document]:
+        contents: dict[str, Content | FleetError | int | None] = dict(read)
         unsized = [each for each in chosen if not each.is_read and each.size is None and not each.is_kept]
         sizes = sizes_of([each.file for each in unsized], self._indexes.access)
         contents.update((each.package.name, size) for each, size in zip(unsized, sizes, strict=True))
@@ -107,7 +144,7 @@ class _Entries:
         """The entry of a file. found: what reading it gave, or its size, or why it cannot be had."""
         package = chosen.package
         if isinstance(found, FleetError):
-            raise FleetError(f"{package.name} {package.version} {self._from(package)}: {found}", where=self._where)
+            raise self._unread(package, found)
         content = found if isinstance(found, Content) else None
         sha256 = content.sha256 if content else chosen.said[0][0]
         other = next((said for said in chosen.said if said[0] != sha256), None)
@@ -128,6 +165,9 @@ class _Entries:
             "required_by": list(package.required_by),
         }
 
+    def _unread(self, package: Found, why: FleetError) -> FleetError:
+        return FleetError(f"{package.name} {package.version} {self._from(package)}: {why}", where=self._where)
+
     def _check_origin(self, package: Found) -> None:
         """That each file comes from where its package is bound to, whatever was answered to whom."""
         wanted = LOCAL if package.name in self._question.local else self._indexes.of(package.name)
@@ -143,8 +183,7 @@ class _Entries:
         )
 
     def _local(self, package: Found) -> Document:
-        files = {wheel.file: wheel for wheel in self._question.local[package.name]}
-        wheel = files[self._fitting(package)[0].file]
+        wheel = self._local_wheel(package)
         return {
             **_PLAIN,
             "name": package.name,
@@ -157,6 +196,10 @@ class _Entries:
             **wheel.entry,
             "required_by": list(package.required_by),
         }
+
+    def _local_wheel(self, package: Found) -> LocalWheel:
+        files = {wheel.file: wheel for wheel in self._question.local[package.name]}
+        return files[self._fitting(package)[0].file]
 
     def _chosen(self, package: Found) -> _Chosen:
         offered = self._fitting(package)

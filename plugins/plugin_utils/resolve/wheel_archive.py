@@ -16,8 +16,10 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.host.http import Ac
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.url import shown
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.patience import patiently
 
-# Names and places of members are at the end of an archive, and in wheels .dist-info is mostly the last that is there.
+# What is fetched before the end, in the same units.
 _BLOCK: t.Final = 1 << 18
+# Names and places of members are at the end of an archive, and in wheels .dist-info is mostly the last that is there.
+_END: t.Final = 1 << 17
 _PARTIAL: t.Final = 206
 _RANGE = re.compile(r"bytes (?P<first>\d+)-(?P<last>\d+)/(?P<size>\d+)")
 
@@ -27,26 +29,32 @@ class NoRanges(HttpFault):
 
 
 @contextlib.contextmanager
-def open_archive(url: str, access: Access) -> c.Iterator[zipfile.ZipFile]:
+def open_archive(
+    url: str, access: Access, session: Session | None = None, size: int | None = None
+) -> c.Iterator[zipfile.ZipFile]:
     """The archive at ``url`` (RFC 9110 section 14), whose members are fetched as they are read.
+
+    session: whose connections are used. size: of the archive in bytes, where that is known.
 
     Raises NoRanges, HttpFault when it cannot be read, and zipfile.BadZipFile.
     """
-    with Session() as session, zipfile.ZipFile(io.BufferedReader(_Remote(url, access, session), _BLOCK)) as archive:
-        yield archive
+    with contextlib.ExitStack() as stack:
+        remote = _Remote(url, access, session or stack.enter_context(Session()), size)
+        yield stack.enter_context(zipfile.ZipFile(io.BufferedReader(remote, _BLOCK)))
 
 
 class _Remote(io.RawIOBase):
-    """A file on a server, in blocks that are fetched once."""
+    """A file on a server: its end, and of the rest the blocks that are looked at, each fetched once."""
 
-    def __init__(self, url: str, access: Access, session: Session) -> None:
+    def __init__(self, url: str, access: Access, session: Session, size: int | None) -> None:
         super().__init__()
         self._url, self._access, self._session = url, access, session
         self._blocks: dict[int, bytes] = {}
         self._position = 0
-        self._size, end = self._fetched("bytes=-1")
-        if len(end) != 1:
-            raise NoRanges(f"{shown(url)} is empty")
+        # Some servers (PyPI's) give no ranges from the end: where that is has to be known.
+        self._size = self._range(0, 1)[0] if size is None else size
+        self._end_at = max(0, self._size - _END)
+        self._end = self._fetched(self._end_at, self._size)
 
     def readable(self) -> bool:
         return True
@@ -62,30 +70,42 @@ class _Remote(io.RawIOBase):
         return self._position
 
     def readinto(self, buffer: t.Any) -> int:
-        number, offset = divmod(self._position, _BLOCK)
         if self._position >= self._size:
             return 0
-        if number not in self._blocks:
-            last = min((number + 1) * _BLOCK, self._size) - 1
-            size, self._blocks[number] = self._fetched(f"bytes={number * _BLOCK}-{last}")
-            if size != self._size:
-                raise HttpFault(f"{shown(self._url)} has changed meanwhile", transient=True)
-        found = self._blocks[number][offset : offset + len(buffer)]
+        start, content = self._piece()
+        offset = self._position - start
+        found = content[offset : offset + len(buffer)]
         buffer[: len(found)] = found
         self._position += len(found)
         return len(found)
 
-    def _fetched(self, wanted: str) -> tuple[int, bytes]:
-        """The size of the whole file, and a range of it."""
+    def _piece(self) -> tuple[int, bytes]:
+        """Where a fetched piece with the position begins, and the piece."""
+        if self._position >= self._end_at:
+            return self._end_at, self._end
+        start = self._position // _BLOCK * _BLOCK
+        if start not in self._blocks:
+            self._blocks[start] = self._fetched(start, min(start + _BLOCK, self._end_at))
+        return start, self._blocks[start]
+
+    def _fetched(self, start: int, end: int) -> bytes:
+        """The bytes from ``start`` up to ``end``."""
+        size, content = self._range(start, end)
+        if size != self._size:
+            raise HttpFault(f"{shown(self._url)} has {size} bytes and not {self._size}")
+        return content
+
+    def _range(self, start: int, end: int) -> tuple[int, bytes]:
+        """The size of the whole file, and the bytes from ``start`` up to ``end``."""
 
         def ask() -> tuple[int, bytes]:
+            wanted = f"bytes={start}-{end - 1}"
             with request(self._url, self._access, headers={"Range": wanted}, session=self._session) as answer:
                 given = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
                 if answer.status != _PARTIAL or given is None:
                     raise NoRanges(f"{shown(self._url)} gives no ranges")
-                length = int(given["last"]) - int(given["first"]) + 1
                 content = answer.read_all(_BLOCK)
-                if len(content) != length:
+                if int(given["first"]) != start or len(content) != end - start:
                     raise HttpFault(f"{shown(self._url)} gives another range than was asked for", transient=True)
                 return int(given["size"]), content
 

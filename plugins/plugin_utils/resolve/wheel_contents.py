@@ -121,9 +121,12 @@ def check_names(file: str, archive: zipfile.ZipFile) -> bytes:
 
 def _check_tags(file: str, tags: frozenset[Tag], said: c.Sequence[str]) -> None:
     """Wheels get the name of a wider platform after their build (manylinux for linux); the rest has to be the same."""
-    from packaging.tags import parse_tag
+    from packaging.tags import InvalidTag, parse_tag
 
-    own = {_kind(tag) for text in said for tag in parse_tag(str(text).strip())}
+    own: set[tuple[str, str, str]] = set()
+    for text in said:
+        with contextlib.suppress(InvalidTag):
+            own.update(_kind(tag) for tag in parse_tag(str(text).strip()))
     if own and not own & {_kind(tag) for tag in tags}:
         raise FleetError(f"{file} was built for {', '.join(sorted(map(str, said)))}, which is not what its name says")
 

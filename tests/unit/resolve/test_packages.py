@@ -67,7 +67,7 @@ def test_an_entry_has_all_that_a_host_needs_and_who_asked(resolver: Resolver) ->
     assert found == [
         entry(blue, "blue_box-2.0-py3-none-any.whl", "node:a", "package:yellow-box", "spec"),
         entry(pip, "pip-25.2-py3-none-any.whl", "comfyops.fleet"),
-        entry(box, f"yellow_box-1.5+cu1-{X86}.whl", "core", "node:a"),
+        {**entry(box, f"yellow_box-1.5+cu1-{X86}.whl", "core", "node:a"), "requires": ["blue-box>=1"]},
     ]
 
 
@@ -279,6 +279,7 @@ def test_a_wheel_of_the_spec_is_named_as_the_spec_does(resolver: Resolver) -> No
     target = resolver(node("a", "sage>=2"), spec=[entry])
     assert "%2B" in wheel.url
     more = {"source": "wheel", "index": None, "url": wheel.url, "size": wheel.size, "required_by": ["node:a", "spec"]}
+    more["requires"] = ["einops"]
     file = f"sage-2.2+cu130torch2.9-{X86}.whl"
     assert package(target, "sage") == locks.package("sage", "2.2+cu130torch2.9", file, wheel.sha256, **more)
     assert package(target, "einops")["required_by"] == ["package:sage"]
