@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import collections.abc as c
 import dataclasses
+import datetime
 import re
 import tomllib
 import typing as t
@@ -35,7 +36,8 @@ class Listed:
 class Wheel:
     """A file that fits, by its decoded name; size in bytes. sha256 and size are None where the index does not say.
 
-    index: the name of the one that it was routed from, None for what uv found itself.
+    index: the name of the one that it was routed from, None for what uv found itself. uploaded: the day (UTC) on which
+    the index got it, None where it does not say.
     """
 
     file: str
@@ -43,6 +45,7 @@ class Wheel:
     sha256: str | None
     size: int | None
     index: str | None = None
+    uploaded: datetime.date | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,6 +88,14 @@ def read_pylock(text: str) -> dict[str, Pinned]:
         raise FleetError(f"uv wrote a lock that cannot be read: {error}") from error
 
 
+def day_of(uploaded: str | None) -> datetime.date | None:
+    """The day of an upload time as indexes write it (RFC 3339, in UTC); None for none, and for what is no time."""
+    try:
+        return datetime.datetime.fromisoformat(uploaded).date() if uploaded else None
+    except ValueError:
+        return None
+
+
 def _pinned(package: c.Mapping[str, t.Any]) -> Pinned:
     archive = package.get("archive")
     files = [archive] if archive else package.get("wheels", [])
@@ -95,4 +106,6 @@ def _pinned(package: c.Mapping[str, t.Any]) -> Pinned:
 def _wheel(file: c.Mapping[str, t.Any]) -> Wheel:
     url = str(file.get("url") or file["path"])
     name = file.get("name") or urllib.parse.unquote(urllib.parse.urlsplit(url).path.rpartition("/")[2])
-    return Wheel(name, url, file.get("hashes", {}).get("sha256"), file.get("size"))
+    uploaded = file.get("upload-time")
+    day = uploaded.date() if isinstance(uploaded, datetime.datetime) else None
+    return Wheel(name, url, file.get("hashes", {}).get("sha256"), file.get("size"), uploaded=day)
