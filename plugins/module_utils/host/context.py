@@ -14,13 +14,17 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import 
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.digest import build_name, environment_name
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import Lock, Target
 
+# Connections of all downloads of models together; fewer are used where more do not help.
+MODEL_CONNECTIONS = 16
+
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
     """How a host is looked at and converged; the variables of the same names, with ``comfy_`` before them.
 
     wheels_dir and uv are paths on the host (the control node copies what they name); wheels_coming are names of wheels
-    that will be in wheels_dir by the time that they are needed. credentials: host name to token.
+    that will be in wheels_dir by the time that they are needed. credentials: host name to token. model_rate_limit:
+    bytes per second of all downloads of models together; None: no limit.
     """
 
     offline: bool = False
@@ -37,6 +41,8 @@ class Settings:
     civitai_endpoint: str | None = None
     credentials: c.Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False)
     allow_http: bool = False
+    model_connections: int = MODEL_CONNECTIONS
+    model_rate_limit: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -52,7 +52,7 @@ class ConvergeLock:
             "token": os.urandom(16).hex(),
             "what": what,
             "machine": platform.node(),
-            "boot_id": _boot_id(),
+            "boot_id": boot_id(),
             "pid": os.getpid(),
             "start_time": _start_time(os.getpid()),
             "since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -132,7 +132,7 @@ def _read(path: pathlib.Path) -> dict[str, t.Any] | None:
 def _dead(path: pathlib.Path, holder: dict[str, t.Any]) -> bool:
     if holder.get("machine") != platform.node():
         return _age(path) > _STALE_SECONDS
-    if holder.get("boot_id") != _boot_id():
+    if holder.get("boot_id") != boot_id():
         return True
     return _start_time(int(holder.get("pid", 0))) != holder.get("start_time")
 
@@ -160,7 +160,8 @@ def _held(path: pathlib.Path, holder: dict[str, t.Any] | None, timeout: float) -
     )
 
 
-def _boot_id() -> str:
+def boot_id() -> str:
+    """What names this boot of the kernel (random(4)); empty where there is no /proc."""
     try:
         return pathlib.Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
     except OSError:

@@ -17,6 +17,7 @@ import email.message
 import email.utils
 import functools
 import http.client
+import socket
 import ssl
 import string
 import time
@@ -135,6 +136,13 @@ class Session:
         if connection is not None:
             connection.close()
 
+    def cut(self) -> None:
+        """From another thread: end what waits for bytes on these connections, as if the server had gone."""
+        for connection in list(self._connections.values()):
+            if connection.sock is not None:
+                with contextlib.suppress(OSError):
+                    connection.sock.shutdown(socket.SHUT_RDWR)
+
 
 class Answer:
     """A 2xx answer whose body is still to be read. hops: the headers of each answer on the way, this one's last.
@@ -190,6 +198,21 @@ class Answer:
         if self._left is not None:
             self._left -= len(block)
         return block
+
+    def read_into(self, buffer: memoryview) -> int:
+        """As L(read), into memory that is there already: what one call of the system gives; 0 at the end."""
+        wanted = len(buffer) if self._left is None else min(len(buffer), self._left)
+        if wanted == 0 or self._left is None:
+            block = self.read(wanted) if wanted else b""
+            buffer[: len(block)] = block
+            return len(block)
+        try:
+            # http.client gives the stream away at its end, also where that is too early.
+            count = 0 if self._response.isclosed() else self._response.fp.readinto1(buffer[:wanted])
+        except (OSError, http.client.HTTPException) as error:
+            raise _unreachable(self.url, error, "broke off") from error
+        self._left -= count
+        return count
 
     def read_all(self, limit: int) -> bytes:
         """The whole body. Raises HttpFault when it is longer than ``limit`` or ends too early."""

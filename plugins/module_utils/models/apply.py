@@ -16,6 +16,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.errors import Fleet
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.atomic import write_text
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.context import Context
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import Model
+from ansible_collections.comfyops.fleet.plugins.module_utils.models.connections import Connections
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.folder_types import FILE_NAME
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.found import look, obstruction
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.observe import extra_paths
@@ -92,9 +93,11 @@ def _fill_store(context: Context, plan: Plan, receipts: Receipts) -> None:
     if not jobs:
         return
     cancelled = threading.Event()
-    store = Store(context, receipts, cancelled)
+    settings = context.settings
+    budget = Connections(settings.model_connections, settings.model_rate_limit)
+    store = Store(context, receipts, cancelled, budget)
     faults: list[FleetError] = []
-    with concurrent.futures.ThreadPoolExecutor(PARALLEL) as pool:
+    with budget, concurrent.futures.ThreadPoolExecutor(PARALLEL) as pool:
         try:
             running = {pool.submit(job, store): sha256 for sha256, job in jobs.items()}
             for future in concurrent.futures.as_completed(running):

@@ -19,6 +19,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import h
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import Model
 from ansible_collections.comfyops.fleet.plugins.module_utils.models import folder_types
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.found import Found, device, look, obstruction
+from ansible_collections.comfyops.fleet.plugins.module_utils.models.part_journal import bytes_held
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.placed import Placed
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.receipt import Receipts
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.served import served
@@ -135,7 +136,7 @@ def _blob(model: Model, layout: Layout, hashes: c.Mapping[str, str]) -> Blob:
     damaged = None
     if os.path.lexists(path):
         damaged = f"damaged, {human(_regular_size(str(path)) or 0)}"
-    return Blob(right=False, damaged=damaged, part=_regular_size(str(layout.partial / f"{model.sha256}.part")) or 0)
+    return Blob(right=False, damaged=damaged, part=bytes_held(layout.partial, model.sha256))
 
 
 def _spot(place: Place, found: Found, blobs: c.Mapping[str, Blob], hashes: c.Mapping[str, str], layout: Layout) -> Spot:

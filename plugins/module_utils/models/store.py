@@ -16,6 +16,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.host.context import
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.converge_lock import ConvergeLock
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.http import Access, HttpFault
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import Model
+from ansible_collections.comfyops.fleet.plugins.module_utils.models.connections import Connections
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.content import defect
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.observe import file_of
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.origin import (
@@ -41,11 +42,12 @@ class NotFetched(FleetError):
 class Store:
     """Brings contents into the store. One for each batch; its methods run in threads."""
 
-    def __init__(self, context: Context, receipts: Receipts, cancelled: threading.Event) -> None:
+    def __init__(self, context: Context, receipts: Receipts, cancelled: threading.Event, budget: Connections) -> None:
         self._layout = context.layout
         self._settings = context.settings
         self._receipts = receipts
         self._cancelled = cancelled
+        self._budget = budget
         self._access = Access(context.settings.credentials, context.settings.allow_http, STALL_SECONDS)
         self._silent_mirrors: set[str] = set()
 
@@ -120,7 +122,7 @@ class Store:
             raise NotFetched(fault.what, where=f"model {name}", remedy=remedy) from fault
 
     def _transfer(self, part: Part, model: Model, attempts: int) -> Transfer:
-        return Transfer(model, part, self._access, self._cancelled, attempts)
+        return Transfer(model, part, self._access, self._cancelled, attempts, self._budget)
 
     @staticmethod
     def _from_file(part: Part, model: Model, name: str, file: pathlib.Path) -> None:

@@ -247,7 +247,7 @@ def test_what_a_killed_run_left_is_removed_and_what_a_living_one_makes_is_not(co
 def _holder(pid: int) -> str:
     holder = {
         "machine": platform.node(),
-        "boot_id": converge_lock._boot_id(),
+        "boot_id": converge_lock.boot_id(),
         "pid": pid,
         "start_time": converge_lock._start_time(pid),
     }

@@ -1,0 +1,157 @@
+# Copyright (c) 2026, the comfyops.fleet contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How many connections a host's downloads have: as many as measurably help, and no more than allowed.
+
+One for each file to begin with. Where downloads will take a while, their number is doubled and the throughput measured;
+what does not help is taken back, and tried again only after a time that grows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import threading
+import time
+import typing as t
+
+from ansible_collections.comfyops.fleet.plugins.module_utils.models.pace import Pace
+
+_TICK_SECONDS = 0.1
+_WINDOW_SECONDS = 0.3
+# How long new connections may take to come up to speed before they are measured.
+_SETTLE_SECONDS = 0.3
+# A download that ends sooner is not worth a trial.
+_WORTH_SECONDS = 3.0
+# Of what more connections would bring if each brought as much as the ones before.
+_WORTH_GAIN = 0.25
+_FIRST_REST_SECONDS = 10.0
+_LONGEST_REST_SECONDS = 120.0
+# Of the bandwidth limit: then more connections would bring nothing.
+_NEARLY = 0.85
+
+
+class Download(t.Protocol):
+    """What is told to use more connections, or fewer."""
+
+    @property
+    def received(self) -> int:
+        """Bytes that came over the network so far."""
+
+    @property
+    def missing(self) -> int | None:
+        """Bytes that are to come; None: not known."""
+
+    @property
+    def connections(self) -> int:
+        """How many it has."""
+
+    def grow(self) -> bool:
+        """Take one more; False where that can not help."""
+
+    def shrink(self) -> bool:
+        """Give one back, once it has brought what it was asked for; False where it has one only."""
+
+
+@dataclasses.dataclass
+class Climb:
+    """Decides by what was measured. before: connections and rate before the trial that is under way."""
+
+    most: int
+    before: tuple[int, float] | None = None
+    rest_until: float = 0.0
+    rest: float = _FIRST_REST_SECONDS
+
+    def decide(self, now: float, connections: int, rate: float, seconds_left: float) -> int:
+        """How many connections there should be, having measured ``rate`` bytes per second over ``connections``."""
+        if self.before is not None:
+            count, former = self.before
+            self.before = None
+            if connections <= count:
+                return connections
+            wanted = former * (1 + _WORTH_GAIN * (connections / count - 1))
+            if rate < wanted:
+                self.rest_until, self.rest = now + self.rest, min(_LONGEST_REST_SECONDS, self.rest * 2)
+                return count
+            self.rest = _FIRST_REST_SECONDS
+        more = min(self.most, connections * 2)
+        if now < self.rest_until or more <= connections or seconds_left < _WORTH_SECONDS:
+            return connections
+        self.before = connections, rate
+        return more
+
+
+class Connections:
+    """The budget of one host's downloads. Use it in ``with``; downloads join and leave."""
+
+    def __init__(self, most: int, rate_limit: int | None = None) -> None:
+        self._climb = Climb(most)
+        self.pace = Pace(rate_limit) if rate_limit else None
+        self._downloads: list[Download] = []
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> Connections:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._closed.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    @contextlib.contextmanager
+    def joined(self, download: Download) -> t.Iterator[None]:
+        """Let a download take part."""
+        with self._lock:
+            self._downloads.append(download)
+            if self._thread is None and self._climb.most > 1:
+                self._thread = threading.Thread(target=self._watch, name="connections", daemon=True)
+                self._thread.start()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._downloads.remove(download)
+
+    def _watch(self) -> None:
+        """Measure windows, let what has changed settle, and change again."""
+        settle = 0.0
+        while not self._closed.wait(settle):
+            settle = self._step()
+
+    def _step(self) -> float:
+        """One window and what follows from it; gives the seconds to wait before the next."""
+        with self._lock:
+            downloads = list(self._downloads)
+        begin, before = time.monotonic(), _received(downloads)
+        if not downloads or self._closed.wait(_WINDOW_SECONDS):
+            return _TICK_SECONDS
+        rate = (_received(downloads) - before) / (time.monotonic() - begin)
+        with self._lock:
+            if [id(each) for each in self._downloads] != [id(each) for each in downloads]:
+                # Another set of downloads is another measurement.
+                self._climb.before = None
+                return 0.0
+        if rate <= 0 or (self.pace is not None and rate > _NEARLY * self.pace.rate):
+            return _TICK_SECONDS
+        return self._change(downloads, rate)
+
+    def _change(self, downloads: list[Download], rate: float) -> float:
+        count = sum(each.connections for each in downloads)
+        left = sum(each.missing or 0 for each in downloads) / rate
+        wanted = self._climb.decide(time.monotonic(), count, rate, left)
+        if wanted == count:
+            return _TICK_SECONDS
+        by_need = sorted(downloads, key=lambda each: -(each.missing or 0) / max(1, each.connections))
+        for _number in range(wanted, count):
+            any(each.shrink() for each in reversed(by_need))
+        for _number in range(count, wanted):
+            if not any(each.grow() for each in by_need):
+                break
+            by_need.sort(key=lambda each: -(each.missing or 0) / max(1, each.connections))
+        return _SETTLE_SECONDS
+
+
+def _received(downloads: list[Download]) -> int:
+    return sum(each.received for each in downloads)
