@@ -19,13 +19,19 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.errors import Fleet
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.atomic import remove_tree
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.context import Context
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import Layout
-from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import Package
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import SHIM, Package
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.batches import Batch, batches
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.bytecode import compile_bytecode
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.distributions import environment_site
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.fetch import fetch_from_mirrors
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.harvest import Damaged, Harvest, scratch_prefix
-from ansible_collections.comfyops.fleet.plugins.module_utils.packages.held import PUSHED_SOURCES, local_file
+from ansible_collections.comfyops.fleet.plugins.module_utils.packages.held import (
+    PUSHED_SOURCES,
+    fetched,
+    local_file,
+    named_by_content,
+)
+from ansible_collections.comfyops.fleet.plugins.module_utils.packages.shim import write_shim
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.store import store_of
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.uv import Uv, make_virtual_environment
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.uv_faults import explain, unusable_package
@@ -42,6 +48,9 @@ def unpack(context: Context, uv: Uv, interpreter: pathlib.Path, packages: c.Sequ
     """
     _remove_scratch(context.layout)
     raise_all([fault for package in packages for fault in _not_pushed(context, package)])
+    for package in packages:
+        if package.source == SHIM:
+            write_shim(package, named_by_content(fetched(context.layout), package.sha256, package.file))
     fetch_from_mirrors(context, packages)
     faults, damaged = _unpack_together(context, uv, interpreter, packages)
     left: dict[str, c.Sequence[str]] = {}

@@ -28,6 +28,7 @@ if t.TYPE_CHECKING:
     from packaging.version import Version
 
     from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds import Question
+    from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.target_environment import TargetEnvironment
 
 # Everybody has it: where it comes from is the default index.
 _PUBLISHED: t.Final = "pip"
@@ -50,9 +51,9 @@ def release_to_build(name: str, question: Question, files: pathlib.Path, uv_cach
     if any(line.url for line in lines):
         return None
     offered = locate_default(question.indexes, name, uv_cache).files_of(name)
-    by_version = _by_version(offered or (), question)
+    by_version = files_by_version(offered or (), question)
     version = _chosen(by_version, name, question)
-    if version is None or _has_fitting_wheel(by_version[version], question):
+    if version is None or has_fitting_wheel(by_version[version], question):
         return None
     archive = next((file for file in by_version[version] if not file.is_wheel), None)
     if archive is None:
@@ -82,7 +83,20 @@ def locate_default(indexes: Indexes, name: str, uv_cache: pathlib.Path) -> Index
     return dataclasses.replace(indexes, reached={**indexes.reached, DEFAULT: url})
 
 
-def _by_version(offered: c.Sequence[ListedFile], question: Question) -> dict[Version, list[ListedFile]]:
+class Limits(t.Protocol):
+    """What of an index counts: what the target's Python takes, and was there in time."""
+
+    @property
+    def environment(self) -> TargetEnvironment:
+        """The target's."""
+
+    @property
+    def exclude_newer(self) -> str | None:
+        """A day or a time, as the spec has it."""
+
+
+def files_by_version(offered: c.Iterable[ListedFile], question: Limits) -> dict[Version, list[ListedFile]]:
+    """The files of each version that counts; what was taken back (PEP 592) does not."""
     found: dict[Version, list[ListedFile]] = {}
     for file in offered:
         version = _version_of(file)
@@ -110,7 +124,7 @@ def _is_old_enough(file: ListedFile, limit: str | None) -> bool:
     return uploaded < before
 
 
-def _takes_python(file: ListedFile, question: Question) -> bool:
+def _takes_python(file: ListedFile, question: Limits) -> bool:
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
     if not file.requires_python:
@@ -138,7 +152,8 @@ def _chosen(by_version: c.Mapping[Version, object], name: str, question: Questio
     return fitting[-1] if fitting else None
 
 
-def _has_fitting_wheel(files: c.Sequence[ListedFile], question: Question) -> bool:
+def has_fitting_wheel(files: c.Iterable[ListedFile], question: Limits) -> bool:
+    """Whether the target can have one of the files as it is."""
     from packaging.utils import parse_wheel_filename
 
     tags = frozenset(question.environment.wheel_tags())
