@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import collections.abc as c
 import dataclasses
+import json
 import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import INDEX, PROVIDED
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import INDEX, PROVIDED, Package
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.origin import direct_url
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.graph import PACKAGE, Edge, shown
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.model import DEFAULT_INDEX, TargetSources
 
@@ -21,13 +23,15 @@ _REALIZE: t.Final = "Run realize.yml with the same version"
 class Look:
     """What was found on one host of a target.
 
-    installed: name to version. imports: module to what Python said against it, or None. brought_by: module to its
-    package. faults: what the host's own look found wrong. problem: why there was none; empty when there was.
+    installed: name to version. origins: name to the URL that it says it is from, if it says one. imports: module to
+    what Python said against it, or None. brought_by: module to its package. faults: what the host's own look found
+    wrong. problem: why there was none; empty when there was.
     """
 
     host: str
     target: str | None
     installed: c.Mapping[str, str] = dataclasses.field(default_factory=dict)
+    origins: c.Mapping[str, str | None] = dataclasses.field(default_factory=dict)
     imports: c.Mapping[str, str | None] = dataclasses.field(default_factory=dict)
     brought_by: c.Mapping[str, str | None] = dataclasses.field(default_factory=dict)
     faults: tuple[FleetError, ...] = ()
@@ -44,6 +48,7 @@ def read_look(host: str, found: c.Mapping[str, t.Any] | None) -> Look | None:
         host=host,
         target=found["target"],
         installed={each["name"]: each["version"] for each in found["installed"]},
+        origins={each["name"]: each["origin"] for each in found["installed"]},
         imports={each["module"]: each["error"] for each in found["imports"]},
         brought_by={each["module"]: each["package"] for each in found["imports"]},
         faults=tuple(
@@ -66,6 +71,11 @@ class Row:
     source: str | None
     found: c.Mapping[str, str | None]
     modules: c.Mapping[str, str | None]
+    is_installed_by_us: bool
+
+    def is_on(self, host: str) -> bool:
+        """Whether a host has it in the version that is locked."""
+        return self.locked is not None and _is_same(self.found.get(host), self.locked)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,9 +116,14 @@ class Coverage:
         """What is wrong with the lock, then with its hosts."""
         return (*self.faults, *(fault for found in self.host_faults.values() for fault in found))
 
+    @property
+    def to_install(self) -> int:
+        """How many packages an environment has; what the host's image brings is beside it."""
+        return sum(row.is_installed_by_us for row in self.rows)
+
     def installed(self, host: str) -> int:
-        """How many of the locked packages a host has, in their version."""
-        return sum(row.locked is not None and row.found.get(host) == row.locked for row in self.rows)
+        """How many of them a host has, in their version."""
+        return sum(row.is_installed_by_us and row.is_on(host) for row in self.rows)
 
 
 def coverage_of(sources: TargetSources, looks: c.Sequence[Look] = ()) -> Coverage:
@@ -140,6 +155,7 @@ def _row(name: str, sources: TargetSources, looks: c.Sequence[Look]) -> Row:
         source=entry.source if entry else None,
         found={look.host: look.installed.get(name) for look in looks},
         modules=modules,
+        is_installed_by_us=entry is not None and entry.package.source != PROVIDED,
     )
 
 
@@ -175,12 +191,10 @@ def _on_host(sources: TargetSources, look: Look) -> c.Iterator[FleetError]:
     if not look.installed:
         yield from look.faults or [FleetError("has no environment", where=look.host, remedy=_REALIZE)]
         return
-    for name, entry in sources.by_name.items():
-        found, wanted = look.installed.get(name), entry.package.version
-        if found is None:
-            yield FleetError(f"{name} {wanted} is not installed", where=look.host, remedy=_REALIZE)
-        elif found != wanted:
-            yield FleetError(f"{name} is {found}, and the lock says {wanted}", where=look.host, remedy=_REALIZE)
+    for entry in sources.entries:
+        what = _difference(entry.package, look)
+        if what:
+            yield FleetError(what, where=look.host, remedy=_REALIZE)
     for name in sorted(look.installed.keys() - sources.by_name.keys()):
         yield FleetError(
             f"{name} {look.installed[name]} is installed, and has no source: the lock does not name it",
@@ -188,3 +202,38 @@ def _on_host(sources: TargetSources, look: Look) -> c.Iterator[FleetError]:
             remedy=f"{_REALIZE}, or add it to python_packages and lock again",
         )
     yield from look.faults
+
+
+def _difference(package: Package, look: Look) -> str | None:
+    """What is otherwise on a host than the lock says; what its image brings, the look itself judges."""
+    name, wanted, found = package.name, package.version, look.installed.get(package.name)
+    if found is None:
+        return None if package.source == PROVIDED else f"{name} {wanted} is not installed"
+    if not _is_same(found, wanted):
+        return f"{name} is {found}, and the lock says {wanted}"
+    origin, said = _origin(package), look.origins.get(name)
+    return (
+        f"{name} {found} is from {said or 'an index'}, and the lock says {origin}"
+        if said != origin and origin
+        else None
+    )
+
+
+def _origin(package: Package) -> str | None:
+    """The URL that an installed package says it is from, as comfy_pip_packages gives it; None for those of indexes."""
+    text = direct_url(package)
+    if text is None:
+        return None
+    document = json.loads(text)
+    commit = document.get("vcs_info", {}).get("commit_id")
+    return f"git+{document['url']}@{commit}" if commit else str(document["url"])
+
+
+def _is_same(found: str | None, wanted: str) -> bool:
+    """Whether two versions are one, in whatever spelling (PEP 440)."""
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        return found is not None and Version(found) == Version(wanted)
+    except InvalidVersion:
+        return found == wanted

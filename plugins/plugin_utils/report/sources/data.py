@@ -116,6 +116,7 @@ def _coverage(coverage: Coverage) -> Document:
         "declared": coverage.declared,
         "declared_and_locked": coverage.declared_and_locked,
         "locked": coverage.locked,
+        "to_install": coverage.to_install,
         "installed": {host: coverage.installed(host) for host in coverage.hosts},
         "imports": dict(sorted(coverage.modules.items())),
         "not_looked_at": dict(coverage.unlooked),

@@ -97,7 +97,7 @@ def held_back(sources: TargetSources) -> Table:
 def counted(coverage: Coverage) -> Table:
     """How many packages are declared, locked, installed and can be imported."""
     looked = [
-        *((f"installed on {host}", f"{coverage.installed(host)} of {coverage.locked}") for host in coverage.hosts),
+        *((f"installed on {host}", f"{coverage.installed(host)} of {coverage.to_install}") for host in coverage.hosts),
         *((f"installed on {host}", f"could not look: {why}") for host, why in coverage.unlooked.items()),
     ]
     modules = coverage.modules

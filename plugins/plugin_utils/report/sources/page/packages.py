@@ -94,9 +94,10 @@ def _words(entry: Entry) -> str:
 
 def _installed(coverage: Coverage) -> dict[str, str]:
     """Package to on how many of the hosts it is in the locked version; empty where nobody looked."""
-    if not coverage.hosts:
+    hosts = coverage.hosts
+    if not hosts:
         return {}
-    counts = {
-        row.name: sum(each is not None and each == row.locked for each in row.found.values()) for row in coverage.rows
+    return {
+        row.name: f"{sum(map(row.is_on, hosts))} of {len(hosts)}" if row.is_installed_by_us else "by the image"
+        for row in coverage.rows
     }
-    return {name: f"{count} of {len(coverage.hosts)}" for name, count in counts.items()}

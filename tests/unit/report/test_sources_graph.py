@@ -1,0 +1,123 @@
+# Copyright (c) 2026, the comfyops.fleet contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Why a package is there, and who keeps it below which version."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+
+from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources import answers
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.graph import Edge, Graph
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.limits import limits_of
+
+if t.TYPE_CHECKING:
+    from tests.unit.report.conftest import Report
+
+
+def graph(*arrows: str) -> Graph:
+    """A graph of arrows like ``core>app`` and ``app>leaf``: who has no arrow to it is an owner."""
+    pairs = [arrow.split(">") for arrow in arrows]
+    packages = {end for _start, end in pairs}
+    return Graph(Edge(f"package:{start}" if start in packages else start, end, end) for start, end in pairs)
+
+
+def ways(found: Graph, package: str, at_most: int = 20) -> dict[str, list[str]]:
+    """Owner to the ways from it, and how many more there are."""
+    return {
+        reason.owner: [
+            *(">".join(edge.package for edge in chain.edges) for chain in reason.chains),
+            *([f"+{reason.more}"] if reason.more else []),
+        ]
+        for reason in found.reasons(package, at_most)
+    }
+
+
+def test_each_owner_has_its_shortest_ways() -> None:
+    found = graph("core>a", "core>b", "a>x", "b>x", "b>c", "c>x", "spec>c", "node:n>x", "node:n>a")
+    assert ways(found, "x") == {"core": ["a>x", "b>x"], "node:n": ["x"], "spec": ["c>x"]}
+    assert ways(found, "b") == {"core": ["b"]}
+
+
+def test_packages_that_ask_for_each_other_end() -> None:
+    found = graph("core>egg", "egg>hen", "hen>egg", "hen>hen")
+    assert ways(found, "hen") == {"core": ["egg>hen"]}
+    assert ways(found, "egg") == {"core": ["egg"]}
+    assert found.owners_of == {"egg": {"core"}, "hen": {"core"}}
+
+
+def test_many_ways_are_counted_without_walking_them_all() -> None:
+    doors = [f"{floor}{side}" for floor in range(16) for side in "lr"]
+    steps = [f"{low}>{high}" for low in doors for high in doors if int(high[:-1]) == int(low[:-1]) + 1]
+    found = graph("core>0l", "core>0r", *steps, "15l>x", "15r>x")
+    (only,) = found.reasons("x", at_most=5)
+    assert (len(only.chains), only.more) == (5, 2**16 - 5)
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (["x"], [""]),
+        (["x<2"], ["below 2"]),
+        (["x<=1.26"], ["at most 1.26"]),
+        (["x==1.4.*"], ["below 1.5"]),
+        (["x==1.4.2"], ["1.4.2 alone"]),
+        (["x===1.4-own"], [""]),
+        (["x~=2.1"], ["below 3"]),
+        (["x~=2.1.3"], ["below 2.2"]),
+        (["x~=2.0,<2.5"], ["below 2.5"]),
+        (["x>=1,!=1.5"], [""]),
+        (["x<3", "x", "x<=2", "x<2", "x==2"], ["below 2", "at most 2", "2 alone", "below 3", ""]),
+        (["x[extra]<2 ; python_version < '4'"], ["below 2"]),
+        (["x @ https://files.example/x-1.0-py3-none-any.whl"], [""]),
+    ],
+)
+def test_upper_ends(lines: list[str], expected: list[str]) -> None:
+    edges = [Edge(f"package:{number}", "x", line) for number, line in enumerate(lines)]
+    assert [limit.at_most for limit in limits_of(edges)] == expected
+
+
+def test_why_in_the_words_of_the_lines(report: Report) -> None:
+    assert answers.why(report.sources, "Leaf").splitlines() == [
+        "leaf 1.5 (PyPI), target gpu",
+        "  core (requirements.txt) -> app -> leaf[fast]>=1,<2",
+        "  node palette (requirements.txt) -> egg -> hen -> leaf<1.9",
+        "  the spec -> archived -> leaf",
+    ]
+
+
+def test_who_keeps_it_below(report: Report) -> None:
+    assert answers.who_limits(report.sources, "leaf").splitlines() == [
+        "leaf 1.5 (PyPI), target gpu",
+        "  below 1.9     hen 1.0: leaf<1.9",
+        "  below 2       app 1.0: leaf[fast]>=1,<2",
+        "  no upper end  archived 3.0: leaf",
+    ]
+
+
+def test_an_override_of_the_spec_makes_the_others_void(report: Report) -> None:
+    report.document["spec"]["python"] = {"overrides": ["leaf>=1.5,<1.6"], "exclude": []}
+    found = answers.who_limits(report.sources, "leaf").splitlines()
+    assert found[1].split(maxsplit=2) == ["below", "1.6", "the spec (python.overrides): leaf>=1.5,<1.6"]
+    assert all("(does not count: python.overrides: leaf>=1.5,<1.6)" in line for line in found[2:])
+
+
+def test_lines_that_were_replaced_or_are_for_other_platforms_do_not_count(report: Report) -> None:
+    assert "2.8" not in answers.who_limits(report.sources, "torch")
+    assert not report.target.lines.unmet
+
+
+def test_two_lines_of_one_asker_count_as_one(report: Report) -> None:
+    report.document["requirements"][0]["lines"] += ["app>=0.5", "app[x]<3"]
+    (edge,) = (each for each in report.target.graph.asked_by("core") if each.package == "app")
+    assert edge.line == "app[x]<3,>=0.5"
+
+
+def test_a_name_that_is_not_there_has_its_neighbours_named(report: Report) -> None:
+    with pytest.raises(FleetError, match=r"no target has a package opencv-pyton\. It has opencv-python"):
+        answers.why(report.sources, "opencv_pyton")
+    with pytest.raises(FleetError, match=r"It has 13 others: sources\.csv lists them"):
+        answers.who_limits(report.sources, "zzzz")
