@@ -38,6 +38,7 @@ PYTHON: dict[str, t.Any] = {
     "python_indexes": {"type": "dict", "default": {}},
     "wheels_dir": {"type": "path"},
     "wheels_coming": {"type": "list", "elements": "str", "default": []},
+    "space": {"type": "str", "default": "beside", "choices": ["beside", "replace"]},
 }
 UV: dict[str, t.Any] = {"uv": {"type": "path"}}
 MIRRORS: dict[str, t.Any] = {
@@ -88,6 +89,7 @@ def _settings(params: dict[str, t.Any], spec: c.Mapping[str, t.Any]) -> Settings
         offline=option("offline"),
         deep=params.get("verify") == "deep",
         skip_models=option("skip_models"),
+        replace_environments=params.get("space") == "replace",
         git_mirrors=params.get("git_mirrors") or {},
         python=params.get("python"),
         python_indexes=params.get("python_indexes") or {},

@@ -45,10 +45,14 @@ def diff(changes: c.Sequence[Change]) -> dict[str, dict[str, t.Any]]:
 
 
 class Need(t.NamedTuple):
-    """Room that a plan takes: ``size`` bytes on the file system of ``directory`` (which need not exist yet)."""
+    """Room that a plan takes: ``size`` bytes on the file system of ``directory`` (which need not exist yet).
+
+    remedy: what else than more room helps where that is short.
+    """
 
     directory: pathlib.Path
     size: int
+    remedy: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -22,6 +22,7 @@ MODEL_CONNECTIONS = 16
 class Settings:
     """How a host is looked at and converged; the variables of the same names, with ``comfy_`` before them.
 
+    replace_environments: an environment need not fit beside those that there are.
     wheels_dir and uv are paths on the host (the control node copies what they name); wheels_coming are names of wheels
     that will be in wheels_dir by the time that they are needed. credentials: host name to token. model_rate_limit:
     bytes per second of all downloads of models together; None: no limit.
@@ -30,6 +31,7 @@ class Settings:
     offline: bool = False
     deep: bool = False
     skip_models: bool = False
+    replace_environments: bool = False
     git_mirrors: c.Mapping[str, str] = dataclasses.field(default_factory=dict)
     python: str | None = None
     python_indexes: c.Mapping[str, str] = dataclasses.field(default_factory=dict)

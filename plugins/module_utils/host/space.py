@@ -26,28 +26,40 @@ def nearest_existing(path: pathlib.Path) -> pathlib.Path:
     return pathlib.Path("/")
 
 
-def shortages(needs: c.Iterable[Need]) -> list[FleetError]:
-    """One fault for each file system that has less room than ``needs`` take together there."""
+def shortages(needs: c.Iterable[Need], freed: c.Mapping[int, int] | None = None) -> list[FleetError]:
+    """One fault for each file system that has less room than ``needs`` take together there.
+
+    freed: bytes by device that come free before.
+    """
     wanted: dict[int, int] = {}
     places: dict[int, pathlib.Path] = {}
+    remedies: dict[int, set[str]] = {}
     for need in needs:
         place = nearest_existing(need.directory)
         device = place.stat().st_dev
         wanted[device] = wanted.get(device, 0) + need.size
         places.setdefault(device, place)
-    return [fault for device, size in wanted.items() if size for fault in _shortage(places[device], size)]
+        remedies.setdefault(device, set()).update({need.remedy} - {""})
+    return [
+        fault
+        for device, size in wanted.items()
+        if size
+        for fault in _shortage(places[device], size, (freed or {}).get(device, 0), remedies[device])
+    ]
 
 
-def _shortage(place: pathlib.Path, size: int) -> list[FleetError]:
+def _shortage(place: pathlib.Path, size: int, freed: int, remedies: c.Iterable[str]) -> list[FleetError]:
     status = os.statvfs(place)
     free = status.f_bavail * status.f_frsize
-    if free >= size + RESERVE:
+    if free + freed >= size + RESERVE:
         return []
+    more = f", {human(freed)} more when what can go is gone" if freed else ""
+    ways = ("Free some room, or put comfy_root, comfy_models_dir or comfy_cache_dir on a larger file system",)
     return [
         FleetError(
-            f"{human(size + RESERVE)} are needed and {human(free)} are free",
+            f"{human(size + RESERVE)} are needed and {human(free)} are free{more}",
             where=str(place),
-            remedy="Free some room, or put comfy_root, comfy_models_dir or comfy_cache_dir on a larger file system",
+            remedy="; ".join((*ways, *sorted(remedies))),
         )
     ]
 

@@ -41,6 +41,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.packages.receipt im
     write_receipt,
 )
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.record import read_record
+from ansible_collections.comfyops.fleet.plugins.module_utils.packages.replacing import MAKE_ROOM
 
 
 def apply(context: Context, plan: Plan) -> None:
@@ -49,18 +50,23 @@ def apply(context: Context, plan: Plan) -> None:
         remove_tree(context.layout.envs / name)
     actions = {change.action for change in plan.changes}
     if actions & {CREATE, REBUILD}:
-        _make(context)
+        _make(context, replaces=MAKE_ROOM in actions)
     if LINK in actions:
         _link(context)
 
 
-def _make(context: Context) -> None:
+def _make(context: Context, replaces: bool) -> None:
     interpreter = find_interpreter(context)
     if interpreter is None and context.target.interpreter is not None:
         interpreter = install_python(context, context.target.interpreter)
     if interpreter is None:
         raise FleetError(f"Python {context.target.python} is not on this host any more")
-    new = make_environment(context, interpreter)
+
+    def keep_edits() -> None:
+        if context.environment.is_dir():
+            _put_aside(context, context.environment, _edits(context))
+
+    new = make_environment(context, interpreter, keep_edits if replaces else None)
     try:
         edits = _edits(context)
         # Before the environment is in its place: then none ever is there that a look would have to read in full.

@@ -13,6 +13,7 @@ import tempfile
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, raise_all
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.atomic import flush_file_system, remove_tree
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.context import Context
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import Package
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.compare import (
     Environment,
     package_changes,
@@ -23,6 +24,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.packages.imports im
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.indexes import netrc
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.look import inspect
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.placing import COPY, Placed, link_mode, place
+from ansible_collections.comfyops.fleet.plugins.module_utils.packages.replacing import make_room
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.store import (
     Entry,
     damaged,
@@ -46,15 +48,20 @@ def making_prefix(environment: pathlib.Path) -> str:
     return f".{environment.name}."
 
 
-def make_environment(context: Context, interpreter: pathlib.Path) -> pathlib.Path:
+def make_environment(
+    context: Context, interpreter: pathlib.Path, before_removal: c.Callable[[], None] | None = None
+) -> pathlib.Path:
     """An environment with the target's packages in a directory of its own, proven; its caller renames it into place.
 
-    Raises FleetError; then nothing is left but what has come into the store.
+    before_removal: given, the environments that there are go first, and this is done last before it. Raises FleetError;
+    then nothing is left but what has come into the store.
     """
     layout = context.layout
     for directory in (layout.envs, store_of(layout)):
         directory.mkdir(parents=True, exist_ok=True)
     with Uv(context, netrc(context)) as uv:
+        if before_removal is not None:
+            make_room(context, uv, interpreter, _missing(context, _sound(context)), before_removal)
         entries = _stock(context, uv, interpreter)
         environment = pathlib.Path(tempfile.mkdtemp(dir=layout.envs, prefix=making_prefix(context.environment)))
         try:
@@ -88,11 +95,15 @@ def _stock(context: Context, uv: Uv, interpreter: pathlib.Path) -> list[Entry]:
     """The entries of all packages, each file of them as it should be, in the order of the packages' names."""
     packages = installed_of(context.target.packages)
     sound = _sound(context)
-    missing = [package for package in packages if package.name not in sound]
+    missing = _missing(context, sound)
     if missing:
         unpack(context, uv, interpreter, missing)
         sound.update(_sound(context, {package.name for package in missing}))
     return [sound[package.name] for package in packages]
+
+
+def _missing(context: Context, sound: c.Collection[str]) -> list[Package]:
+    return [package for package in installed_of(context.target.packages) if package.name not in sound]
 
 
 def _sound(context: Context, names: c.Collection[str] | None = None) -> dict[str, Entry]:

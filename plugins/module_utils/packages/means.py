@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.change import Need
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.context import Context
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import Layout
-from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import nearest_existing
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import nearest_existing, shortages
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import Package
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.held import in_store, installed_of, is_held
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.indexes import missing_indexes
@@ -27,10 +28,14 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.packages.store impo
 # Bytes to those of the wheels. 216 packages of a real ComfyUI, torch among them, had 2.5 times their wheels' bytes when
 # unpacked (text is packed to a quarter, shared libraries to a half), and 0.4 times in bytecode. While they are
 # unpacked, the wheels that were fetched from mirrors lie beside.
+if t.TYPE_CHECKING:
+    from ansible_collections.comfyops.fleet.plugins.module_utils.packages.replacing import Old
+
 _UNPACKED = 3.5
 _FETCHED = 1.0
 # What an environment has of its own where it shares the store's bytes: directories.
 _DIRECTORIES = 0.05
+_REPLACE = "comfy_space=replace removes the environments that there are first, and there is no way back then"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +43,8 @@ class Means:
     """What a host has for making an environment; asked only when one must be made.
 
     held: distributions that can be installed without the network. stored: those that are in the store. links: whether
-    environments can share the store's bytes, as far as that can be told without writing.
+    environments can share the store's bytes, as far as that can be told without writing. old: what is to go first,
+    None where the environment fits beside it, or has to.
     """
 
     interpreter: pathlib.Path | None
@@ -46,19 +52,25 @@ class Means:
     held: frozenset[str]
     stored: frozenset[str]
     links: bool
+    old: Old | None = None
 
 
 def means_of(context: Context) -> Means:
     """Look for them; an interpreter is run for its version."""
     packages = installed_of(context.target.packages)
     interpreter = find_interpreter(context)
-    return Means(
+    means = Means(
         interpreter=interpreter,
         interpreters=() if interpreter else interpreters_on_path(),
         held=frozenset(package.name for package in packages if is_held(context, package)),
         stored=frozenset(package.name for package in packages if in_store(context, package)),
         links=_links(context.layout),
     )
+    if not context.settings.replace_environments or not shortages(needs(context, means)):
+        return means
+    from ansible_collections.comfyops.fleet.plugins.module_utils.packages.replacing import find_old
+
+    return dataclasses.replace(means, old=find_old(context))
 
 
 def needs(context: Context, means: Means) -> tuple[Need, ...]:
@@ -67,16 +79,21 @@ def needs(context: Context, means: Means) -> tuple[Need, ...]:
     new = sum(size for name, size in sizes.items() if name not in means.stored)
     own = _DIRECTORIES if means.links else _UNPACKED
     python = context.target.interpreter if means.interpreter is None else None
+    remedy = "" if context.settings.replace_environments else _REPLACE
     return (
         *([Need(context.layout.agent, round(UNPACKED_PYTHON * (python.size or 0)))] if python else []),
-        Need(context.layout.envs, round(own * sum(sizes.values()))),
-        Need(store_of(context.layout), round((_UNPACKED + _FETCHED) * new)),
+        Need(context.layout.envs, round(own * sum(sizes.values())), remedy),
+        Need(store_of(context.layout), round((_UNPACKED + _FETCHED) * new), remedy),
     )
 
 
 def obstacles(context: Context, means: Means) -> tuple[FleetError, ...]:
-    """What stands in the way: no interpreter, an index that nobody locates, offline also what is nowhere."""
-    return (*_no_interpreter(context, means), *missing_indexes(context), *_missing(context, means))
+    """What stands in the way: no interpreter, an index that nobody locates, offline also what is nowhere.
+
+    Where what there is goes first, also that it is in use, or not enough.
+    """
+    room = means.old.faults(needs(context, means)) if means.old else ()
+    return (*_no_interpreter(context, means), *missing_indexes(context), *_missing(context, means), *room)
 
 
 def _no_interpreter(context: Context, means: Means) -> list[FleetError]:

@@ -34,7 +34,10 @@ def plan(context: Context, state: State) -> Plan:
     # Imported only when an environment has to be made.
     from ansible_collections.comfyops.fleet.plugins.module_utils.packages.means import needs, obstacles
 
-    return Plan(changes=tuple(changes), needs=needs(context, state.means), obstacles=obstacles(context, state.means))
+    stands_in_the_way = obstacles(context, state.means)
+    if state.means.old is None:
+        return Plan(changes=tuple(changes), needs=needs(context, state.means), obstacles=stands_in_the_way)
+    return Plan(changes=(state.means.old.change, *changes), obstacles=stands_in_the_way)
 
 
 def link_text(context: Context) -> str:
