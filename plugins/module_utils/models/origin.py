@@ -12,8 +12,14 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.host.http import Ht
 
 HUB = "https://huggingface.co"
 CIVITAI = "https://civitai.com"
+HUB_TOKENS = f"{HUB}/settings/tokens"
+CIVITAI_TOKENS = f"{CIVITAI}/user/account"
+GATED = "GatedRepo"
+_UNAUTHORIZED = 401
 _GONE = (404, 410)
 _HUB_FILE = re.compile(r"/(?P<repo>(datasets/)?[^/]+/[^/]+)/resolve/")
+_AMAZON = re.compile(r"(^|\.)s3([.-][a-z0-9-]+)*\.amazonaws\.com(\.cn)?$")
+_GOOGLE = re.compile(r"(^|\.)(storage|storage-[a-z0-9-]+\.p)\.googleapis\.com$")
 
 
 def reached(url: str, hf_endpoint: str | None, civitai_endpoint: str | None) -> str:
@@ -29,6 +35,16 @@ def mirror_url(base: str, sha256: str) -> str:
     return f"{base.rstrip('/')}/sha256/{sha256[:2]}/{sha256}"
 
 
+def is_amazon(host: str) -> bool:
+    """Whether a host is Amazon's S3: there the credentials of AWS in their usual places are meant."""
+    return bool(_AMAZON.search(host.lower()))
+
+
+def is_google(host: str) -> bool:
+    """Whether a host is Google Cloud Storage."""
+    return bool(_GOOGLE.search(host.lower()))
+
+
 def token_variable(url: str) -> str | None:
     """The variable that has the token for a public URL's site, where the site has one of its own."""
     if url.startswith(f"{HUB}/"):
@@ -38,23 +54,17 @@ def token_variable(url: str) -> str | None:
 
 def how_to_get_in(url: str, asked: str) -> str:
     """What lets a user in. url: the public one; asked: the one that was asked."""
-    host = urllib.parse.urlsplit(asked).netloc.rpartition("@")[2]
-    other = asked != url
-    variable = token_variable(url)
-    tokens = [f"set {variable}"] if variable else []
-    tokens += [f"put a token for {host} into comfy_credentials"] if other or not variable else []
-    page = _HUB_FILE.match(urllib.parse.urlsplit(url).path) if variable == "HF_TOKEN" else None
-    licence = (
-        f", and accept the licence at {HUB}/{page['repo']} with the token's account if it is gated" if page else ""
-    )
-    text = f"{' or '.join(tokens)}{licence}"
-    return text[0].upper() + text[1:]
+    page = _licence_page(url)
+    licence = f", and accept the licence at {page} with the token's account if it is gated" if page else ""
+    return f"{_means(url, asked)}{licence}"
 
 
 def advice(fault: HttpFault, url: str, asked: str, name: str) -> str:
-    """The remedy for a fault of asking for a model."""
+    """The remedy for a fault of asking for a model. url: the public one; asked: the one that was asked."""
     if fault.remedy:
         return fault.remedy
+    if fault.code == "RepoNotFound":
+        return f"Check the repository's name. If it is private: {_means(url, asked)} of an account that may read it"
     if fault.denied:
         return _advice_for_denial(fault, url, asked)
     if fault.status in _GONE:
@@ -65,7 +75,65 @@ def advice(fault: HttpFault, url: str, asked: str, name: str) -> str:
 
 
 def _advice_for_denial(fault: HttpFault, url: str, asked: str) -> str:
+    variable = token_variable(url)
     if fault.redirected:
         return "The site has led there and its storage refuses: try again later, or lock the model again"
-    way = how_to_get_in(url, asked)
-    return f"The token was not accepted. {way}" if fault.sent_token else way
+    if variable == "HF_TOKEN":
+        return _advice_of_the_hub(fault, url, asked)
+    if variable == "CIVITAI_TOKEN":
+        return _advice_of_civitai(fault, url, asked)
+    means = _means(url, asked)
+    if not fault.sent_token:
+        return f"It is not for everybody. {means}"
+    if fault.status == _UNAUTHORIZED:
+        return f"The token was not accepted. {means}"
+    return f"The token was not accepted, or it may not read this (or there is no such file). {means}"
+
+
+def _advice_of_the_hub(fault: HttpFault, url: str, asked: str) -> str:
+    page, means = _licence_page(url) or HUB, _means(url, asked)
+    if fault.sent_token and fault.status == _UNAUTHORIZED:
+        return f"The token was not accepted: it is mistyped, expired or revoked. {means} of {HUB_TOKENS}"
+    if fault.sent_token and fault.code == GATED:
+        return (
+            f"The token was accepted, but its account has no access yet: accept the licence at {page} with it (some "
+            "authors grant access by hand). A fine-grained token also needs the permission to read gated repositories"
+        )
+    if fault.sent_token:
+        return f"The token was accepted, but may not read it: give it access to {page}"
+    if fault.code == GATED:
+        return f"It needs HF_TOKEN and acceptance of the licence at {page}. {means} of the account that has accepted it"
+    return f"It is not for everybody. {means} of an account that may read {page}"
+
+
+def _advice_of_civitai(fault: HttpFault, url: str, asked: str) -> str:
+    means = _means(url, asked)
+    if not fault.sent_token:
+        return f"It needs CIVITAI_TOKEN. {means} of {CIVITAI_TOKENS}"
+    if fault.status == _UNAUTHORIZED:
+        return f"The token was not accepted: it is mistyped or deleted. {means} of {CIVITAI_TOKENS}"
+    return "The token was accepted, but its account may not download this: early access, or withdrawn by its author"
+
+
+def _licence_page(url: str) -> str | None:
+    page = _HUB_FILE.match(urllib.parse.urlsplit(url).path) if token_variable(url) == "HF_TOKEN" else None
+    return f"{HUB}/{page['repo']}" if page else None
+
+
+def _means(url: str, asked: str) -> str:
+    """How a token is handed over for the site of a URL."""
+    host = urllib.parse.urlsplit(asked).netloc.rpartition("@")[2]
+    variable = token_variable(url)
+    map_entry = f"put one for {host} into comfy_credentials"
+    if variable and asked != url:
+        return f"Set {variable} to a token (or {map_entry})"
+    if variable:
+        return f"Set {variable} to a token"
+    if is_amazon(host):
+        return f"Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or put a key pair for {host} into comfy_credentials"
+    if is_google(host):
+        return (
+            "Set GOOGLE_APPLICATION_CREDENTIALS (or run 'gcloud auth application-default login') on the control node, "
+            f"or put a token or an HMAC key pair for {host} into comfy_credentials"
+        )
+    return f"Put a token for {host} into comfy_credentials"

@@ -76,7 +76,9 @@ def make_lock(spec: Document, previous: Document | None, resolution: Resolution)
 
 
 def _models(spec: Document, previous: Document | None, resolution: Resolution) -> list[Document]:
-    kept = {entry["source"]: entry for entry in (previous or {}).get("models", ())}
+    kept: dict[str, list[Document]] = {}
+    for entry in (previous or {}).get("models", ()):
+        kept.setdefault(entry["source"], []).append(entry)
     return resolve_models(
         spec["models"], kept=kept, upgrade=resolution.upgrade, settings=resolution.models, report=resolution.report
     )

@@ -16,19 +16,36 @@ import re
 # Up to this many bytes a file is read at lock where nobody says its sha256.
 SMALL = 10 * 1024 * 1024
 _HEX = re.compile(r"[0-9a-f]{64}")
-_HEX_HEADERS = ("X-Linked-Etag", "X-Checksum-Sha256")
-_BASE64_HEADERS = ("X-Amz-Checksum-Sha256",)
-# RFC 9530 (Repr-Digest) and RFC 3230 (Digest).
-_DIGESTS = {"Repr-Digest": re.compile(r"sha-256=:([^:]+):"), "Digest": re.compile(r"sha-256=([A-Za-z0-9+/=]+)", re.I)}
+# The Hub's, that of file servers such as Artifactory, and what people let buckets say of their objects.
+_HEX_HEADERS = ("X-Linked-Etag", "X-Checksum-Sha256", "X-Amz-Meta-Sha256", "X-Goog-Meta-Sha256")
+_AMAZON, _AMAZON_KIND = "X-Amz-Checksum-Sha256", "X-Amz-Checksum-Type"
+# RFC 9530 (Repr-Digest, Content-Digest) and RFC 3230 (Digest).
+_DIGESTS = {
+    "Repr-Digest": re.compile(r"sha-256=:([^:]+):"),
+    "Content-Digest": re.compile(r"sha-256=:([^:]+):"),
+    "Digest": re.compile(r"sha-256=([A-Za-z0-9+/=]+)", re.I),
+}
+_OF_A_PART = "Content-Range"
 
 
 @dataclasses.dataclass(frozen=True)
 class Facts:
-    """An immutable URL, sha256 in hex, and size in bytes (None: not known before the download)."""
+    """What is known of a model's file.
+
+    url: as immutable as its site has it. sha256: in hex; None where nobody says it. size: in bytes; None: not known
+    before the download. state: what the server calls this state of the file (its ETag or date), empty where nothing.
+    """
 
     url: str
-    sha256: str
+    sha256: str | None
     size: int | None
+    state: str = ""
+
+
+def state_of(headers: email.message.Message) -> str:
+    """What a server calls this state of a file: its strong ETag, or else its date; empty where it says neither."""
+    etag = headers.get("ETag", "").strip()
+    return etag if etag.startswith('"') else headers.get("Last-Modified", "")
 
 
 def announced_sha256(hops: c.Sequence[email.message.Message]) -> str | None:
@@ -49,8 +66,11 @@ def _in_hex(headers: email.message.Message) -> str | None:
 
 
 def _in_base64(headers: email.message.Message) -> str | None:
-    values = [headers.get(name, "") for name in _BASE64_HEADERS]
-    values += [found[1] for name, pattern in _DIGESTS.items() if (found := pattern.search(headers.get(name, "")))]
+    # A checksum of the parts' checksums is none of the object; nor is one of the part that was asked for.
+    composite = headers.get(_AMAZON_KIND, "").upper() == "COMPOSITE"
+    values = [] if composite else [headers.get(_AMAZON, "")]
+    names = [name for name in _DIGESTS if name == "Repr-Digest" or _OF_A_PART not in headers]
+    values += [found[1] for name in names if (found := _DIGESTS[name].search(headers.get(name, "")))]
     for value in values:
         try:
             decoded = base64.b64decode(value, validate=True)

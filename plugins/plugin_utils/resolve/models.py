@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Models at lock time: an immutable URL, the size and the sha256, from what each source says of itself.
 
-Nothing is downloaded where the source tells; small files of which it does not are read once.
+Nothing is downloaded where the source tells; small files of which it does not are read once. Where nobody tells, the
+lock is refused, or the files are read as the user has said.
 """
 
 from __future__ import annotations
@@ -12,92 +13,148 @@ import collections.abc as c
 import concurrent.futures
 import dataclasses
 import hashlib
-import http.client
 import pathlib
 import typing as t
 import urllib.parse
 
-from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, raise_all
-from ansible_collections.comfyops.fleet.plugins.module_utils.host.http import Access, Answer, HttpFault, request
-from ansible_collections.comfyops.fleet.plugins.module_utils.host.url import shown
-from ansible_collections.comfyops.fleet.plugins.module_utils.models.content import HEAD, impostor
-from ansible_collections.comfyops.fleet.plugins.module_utils.models.origin import advice, mirror_url, reached
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import model_civitai, model_hub
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.model_facts import SMALL, Facts, announced_sha256
+from ansible_collections.comfyops.fleet.plugins.module_utils.errors import Failures, FleetError, raise_all
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.http import Access
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.url import shown, token_for
+from ansible_collections.comfyops.fleet.plugins.module_utils.models.origin import reached
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import (
+    model_buckets,
+    model_civitai,
+    model_folders,
+    model_hub,
+    model_plain,
+)
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.cloud_credentials import CloudCredentials
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.model_facts import Facts
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.model_unhashed import Reader, Unhashed, refuse
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.paths import comparable
 
 Entry = dict[str, t.Any]
 _PARALLEL = 8
 _BLOCK = 1 << 20
-_LATER = ("gs", "s3", "urn")
-# RFC 9530 section 4, and Amazon S3's GetObject.
-_ASK_FOR_DIGESTS = {"Want-Repr-Digest": "sha-256=9", "x-amz-checksum-mode": "ENABLED"}
-_NO_HEAD = (403, 405, 501)
+_BUCKETS = ("gs", "s3")
 
 
 @dataclasses.dataclass(frozen=True)
 class ModelResolution:
-    """How sources are reached from the control node. credentials: host name to token."""
+    """How sources are reached from the control node. credentials: host name to token or key pair.
+
+    read: gets the sha256 of files of which nobody says it; by default the lock is refused. cloud: credentials of
+    object stores, for hosts that ``credentials`` does not have.
+    """
 
     hf_endpoint: str | None
     civitai_endpoint: str | None
     credentials: c.Mapping[str, str] = dataclasses.field(repr=False)
     allow_http: bool
     model_mirrors: tuple[str, ...]
+    read: Reader = refuse
+    cloud: CloudCredentials = dataclasses.field(default_factory=lambda: CloudCredentials({}), repr=False)
 
     @property
     def access(self) -> Access:
         """For requests."""
         return Access(self.credentials, self.allow_http)
 
+    def ways(self, url: str) -> c.Iterator[Access]:
+        """How a store may be asked for a URL: as everybody may, and then with what the control node has for it."""
+        yield self.access
+        credential = None if token_for(url, self.credentials) else self.cloud.credential(url)
+        if credential is not None:
+            yield Access({**self.credentials, urllib.parse.urlsplit(url).netloc: credential}, self.allow_http)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Found:
+    """A file of the spec's model ``number``; relative: its path below the folder where the source is one."""
+
+    number: int
+    facts: Facts
+    relative: str | None = None
+
 
 def resolve_models(
     models: c.Sequence[Entry],
     *,
-    kept: c.Mapping[str, Entry],
+    kept: c.Mapping[str, c.Sequence[Entry]],
     upgrade: c.Collection[str],
     settings: ModelResolution,
     report: c.Callable[[str], None],
 ) -> list[Entry]:
     """The lock's entries of a normalized spec's models, in its order; all are asked at once.
 
-    kept: entries of an earlier lock by source; one that still fits is taken, without any request, unless ``upgrade``
-    names the model (or says ``all``). Raises FleetError, or Failures with the faults of all models.
+    A folder or pattern becomes an entry for each of its files, in the order of their paths. kept: entries of an earlier
+    lock by source; what still fits is taken, without any request, unless ``upgrade`` names the model (or says ``all``).
+    Raises FleetError, or Failures with the faults of all models.
     """
 
-    def resolve(number: int) -> Entry | FleetError:
+    def find(number: int) -> list[_Found] | FleetError:
         model = models[number]
-        before = kept.get(model["source"]) if not {"all", model["name"]} & set(upgrade) else None
-        if before is not None and _fits(before, model):
-            return _entry(model, Facts(before["url"], before["sha256"], before["size"]))
+        before = () if {"all", model["name"]} & set(upgrade) else kept.get(model["source"], ())
+        if before and all(_fits(entry, model) for entry in before):
+            return [_kept(number, model, entry) for entry in before]
         report(f"{model['name']}: asking {shown(model['source'])}")
         try:
-            return _entry(model, _agreed(model, _facts(model, settings)))
+            return _found(number, model, settings)
         except FleetError as error:
-            where = f"/models/{number}/source"
-            return FleetError(
-                error.what, where=f"{where}: {error.where}" if error.where else where, remedy=error.remedy
-            )
+            return _placed(error, number)
 
     with concurrent.futures.ThreadPoolExecutor(_PARALLEL) as pool:
-        results = list(pool.map(resolve, range(len(models))))
-    raise_all([result for result in results if isinstance(result, FleetError)])
-    return [result for result in results if not isinstance(result, FleetError)]
+        results = list(pool.map(find, range(len(models))))
+    raise_all([fault for result in results if isinstance(result, FleetError) for fault in _single(result)])
+    found = [each for result in results if not isinstance(result, FleetError) for each in result]
+    entries = [_entry(models[each.number], each) for each in _read(found, models, settings)]
+    _refuse_shared_paths(entries)
+    return entries
+
+
+def _single(error: FleetError) -> list[FleetError]:
+    return error.faults if isinstance(error, Failures) else [error]
+
+
+def _placed(error: FleetError, number: int) -> FleetError:
+    """The fault with the spec's place of its model."""
+    if isinstance(error, Failures):
+        return Failures([_placed(fault, number) for fault in error.faults])
+    where = f"/models/{number}/source"
+    return FleetError(error.what, where=f"{where}: {error.where}" if error.where else where, remedy=error.remedy)
 
 
 def _fits(before: Entry, model: Entry) -> bool:
     return model["sha256"] in (None, before["sha256"]) and model["size"] in (None, before["size"])
 
 
-def _entry(model: Entry, facts: Facts) -> Entry:
-    return {
-        "name": model["name"],
-        "source": model["source"],
-        "url": facts.url,
-        "sha256": facts.sha256,
-        "size": facts.size,
-        "paths": list(model["paths"]),
-        "optional": model["optional"],
-    }
+def _kept(number: int, model: Entry, entry: Entry) -> _Found:
+    folder = model_folders.is_folder(model["source"])
+    relative = model_folders.relative_path(model["source"], entry["url"]) if folder else None
+    return _Found(number, Facts(entry["url"], entry["sha256"], entry["size"]), relative)
+
+
+def _found(number: int, model: Entry, settings: ModelResolution) -> list[_Found]:
+    source = model["source"]
+    if model_folders.is_folder(source):
+        files = model_folders.expand(source, settings.hf_endpoint, settings.access)
+        return [_Found(number, facts, model_folders.relative_path(source, facts.url)) for facts in files]
+    return [_Found(number, _agreed(model, _facts(model, settings)))]
+
+
+def _facts(model: Entry, settings: ModelResolution) -> Facts:
+    source = model["source"]
+    scheme = source.partition(":")[0]
+    if scheme == "hf":
+        return model_hub.facts(source, settings.hf_endpoint, settings.access)
+    if scheme == "civitai":
+        return model_civitai.facts(source, settings.civitai_endpoint, settings.access)
+    if scheme == "file":
+        return _local(source)
+    wanted = model_plain.Wanted(model["name"], _file_name(model), model["sha256"], model["size"])
+    if scheme in _BUCKETS:
+        return model_buckets.facts(source, wanted, settings.ways)
+    return model_plain.facts(source, wanted, settings.model_mirrors, settings.ways)
 
 
 def _agreed(model: Entry, facts: Facts) -> Facts:
@@ -109,23 +166,68 @@ def _agreed(model: Entry, facts: Facts) -> Facts:
                 where=shown(model["source"]),
                 remedy="Correct the spec, or the source if the file was replaced there",
             )
-    return dataclasses.replace(facts, size=facts.size if facts.size is not None else model["size"])
+    sha256 = facts.sha256 if facts.sha256 is not None else model["sha256"]
+    return dataclasses.replace(facts, sha256=sha256, size=facts.size if facts.size is not None else model["size"])
 
 
-def _facts(model: Entry, settings: ModelResolution) -> Facts:
-    source = model["source"]
-    scheme = source.partition(":")[0]
-    if any(path.endswith("/") for path in model["paths"]):
-        raise FleetError("is a folder or a pattern", where=source, remedy="Name its files one by one")
-    if scheme == "hf":
-        return model_hub.facts(source, settings.hf_endpoint, settings.access)
-    if scheme == "civitai":
-        return model_civitai.facts(source, settings.civitai_endpoint, settings.access)
-    if scheme == "file":
-        return _local(source)
-    if scheme in _LATER:
-        raise FleetError(f"{scheme} sources can not be locked", where=source, remedy="Use https, hf, civitai or file")
-    return _plain(model, settings)
+def _read(found: list[_Found], models: c.Sequence[Entry], settings: ModelResolution) -> list[_Found]:
+    """The same with the sha256 of those files of which nobody says it."""
+    unhashed = {
+        index: Unhashed(
+            name=models[each.number]["name"],
+            where=f"/models/{each.number}/source",
+            file_name=_file_name(models[each.number]),
+            url=each.facts.url,
+            asked=reached(each.facts.url, settings.hf_endpoint, settings.civitai_endpoint),
+            size=each.facts.size,
+            state=each.facts.state,
+        )
+        for index, each in enumerate(found)
+        if each.facts.sha256 is None
+    }
+    if not unhashed:
+        return found
+    read = dict(zip(unhashed, settings.read(list(unhashed.values())), strict=True))
+    return [
+        dataclasses.replace(
+            each, facts=dataclasses.replace(each.facts, sha256=read[index].sha256, size=read[index].size)
+        )
+        if index in read
+        else each
+        for index, each in enumerate(found)
+    ]
+
+
+def _entry(model: Entry, found: _Found) -> Entry:
+    relative = found.relative
+    return {
+        "name": model["name"] if relative is None else f"{model['name']}/{relative}",
+        "source": model["source"],
+        "url": found.facts.url,
+        "sha256": found.facts.sha256,
+        "size": found.facts.size,
+        "paths": list(model["paths"]) if relative is None else [f"{path}{relative}" for path in model["paths"]],
+        "optional": model["optional"],
+    }
+
+
+def _refuse_shared_paths(entries: c.Iterable[Entry]) -> None:
+    """Files of folders are known here only, so that two may want one path."""
+    owners: dict[str, Entry] = {}
+    faults = []
+    for entry in entries:
+        for path in entry["paths"]:
+            earlier = owners.setdefault(comparable(path), entry)
+            if earlier is not entry:
+                faults.append(
+                    FleetError(
+                        f"{entry['name']} of {shown(entry['source'])} and {earlier['name']} of "
+                        f"{shown(earlier['source'])} both go there",
+                        where=path,
+                        remedy="Give one of the two another target in the spec",
+                    )
+                )
+    raise_all(faults)
 
 
 def _local(source: str) -> Facts:
@@ -142,76 +244,5 @@ def _local(source: str) -> Facts:
         ) from error
 
 
-def _plain(model: Entry, settings: ModelResolution) -> Facts:
-    """A plain URL: the spec's checksum is enough where its size is known; else the server is asked."""
-    url, sha256 = model["source"], model["sha256"]
-    if sha256 is not None and model["size"] is not None:
-        return Facts(url, sha256, model["size"])
-    asked = [reached(url, settings.hf_endpoint, settings.civitai_endpoint)]
-    if sha256 is not None:
-        asked += [mirror_url(base, sha256) for base in settings.model_mirrors]
-    faults: list[HttpFault] = []
-    for each in asked:
-        try:
-            announced, size = _announced(each, model, settings.access)
-        except HttpFault as fault:
-            faults.append(fault)
-        else:
-            return Facts(url, _known(announced or sha256, url), size)
-    raise FleetError(faults[0].what, remedy=advice(faults[0], url, asked[0], model["name"]))
-
-
-def _known(sha256: str | None, url: str) -> str:
-    if sha256 is not None:
-        return sha256
-    raise FleetError(
-        "nobody says its sha256, neither the spec nor the server",
-        where=shown(url),
-        remedy='Put it into the spec: "checksum": "sha256:<64 hex digits>" (sha256sum of a file that you trust)',
-    )
-
-
-def _announced(url: str, model: Entry, access: Access) -> tuple[str | None, int | None]:
-    """Sha256 and size of what is behind a URL, as its server says them; a small file is read where it does not."""
-    with _head(url, access) as answer:
-        size = _whole_size(answer)
-        sha256 = announced_sha256(answer.hops)
-        kind = answer.headers.get_content_type() if "Content-Type" in answer.headers else ""
-    # The head of a text: so what is declared decides.
-    _refuse(impostor(b"-", kind, _file_name(model)), url)
-    if sha256 is None and model["sha256"] is None and size is not None and size <= SMALL:
-        with request(url, access) as answer:
-            content = answer.read_all(SMALL)
-        _refuse(impostor(content[:HEAD], kind, _file_name(model)), url)
-        sha256 = hashlib.sha256(content).hexdigest()
-    return sha256, size
-
-
 def _file_name(model: Entry) -> str:
     return str((*model["paths"], model["name"])[0].rpartition("/")[2])
-
-
-def _head(url: str, access: Access) -> Answer:
-    """Ask for the headers alone; of a server that does not know that, with one byte."""
-    try:
-        return request(url, access, method="HEAD", headers=_ASK_FOR_DIGESTS)
-    except HttpFault as fault:
-        if fault.status not in _NO_HEAD:
-            raise
-    return request(url, access, headers={**_ASK_FOR_DIGESTS, "Range": "bytes=0-0"})
-
-
-def _whole_size(answer: Answer) -> int | None:
-    if answer.status != http.client.PARTIAL_CONTENT:
-        return answer.length
-    total = answer.headers.get("Content-Range", "").rpartition("/")[2]
-    return int(total) if total.isdigit() else None
-
-
-def _refuse(found: str | None, url: str) -> None:
-    if found is not None:
-        raise FleetError(
-            f"gives {found} in place of the model",
-            where=shown(url),
-            remedy="Correct the source; if it is a log-in page, set HF_TOKEN, CIVITAI_TOKEN or comfy_credentials",
-        )

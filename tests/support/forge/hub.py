@@ -22,6 +22,8 @@ if t.TYPE_CHECKING:
     from tests.support.forge.blobs import BlobService
     from tests.support.forge.contents import Content, ContentStore
 
+INVALID = "Invalid credentials in Authorization header"
+
 
 @dataclasses.dataclass(frozen=True)
 class HubFile:
@@ -63,12 +65,17 @@ class HubFile:
 class HubRepository:
     """A model repository. Files are staged with ``file`` and become a revision with ``commit``.
 
-    With a ``gated_token`` only that token may read: 401 without one, 403 with another.
+    With a ``gated_token`` only that token may read: 401 without one, 403 with another, and 401 again with one of
+    ``unknown_tokens``, which are no account's. Listings come in pages of
+    ``page_size`` entries; ``next_page_origin``: where they say that the next page is, as a mirror that passes them on.
     """
 
     def __init__(self, name: str, contents: ContentStore, gated_token: str | None) -> None:
         self.name = name
         self.gated_token = gated_token
+        self.unknown_tokens: set[str] = set()
+        self.page_size = 1000
+        self.next_page_origin: str | None = None
         self.references: dict[str, str] = {}
         self.revisions: dict[str, dict[str, HubFile]] = {}
         self._staged: dict[str, HubFile] = {}
@@ -129,7 +136,9 @@ class HubService:
         parts = request.parts[1:]
         if parts[:2] == ["api", "models"]:
             return self._interface(request, parts[2:])
-        if "resolve" in parts[1:3]:
+        if parts[:2] == ["api", "datasets"]:
+            return self._interface(request, parts[1:])
+        if "resolve" in parts[1:4]:
             at = parts.index("resolve", 1)
             return self._file(request, "/".join(parts[:at]), parts[at + 1], "/".join(parts[at + 2 :]))
         return _error(404, "NotFound", "the forge's Hub has no such page")
@@ -151,6 +160,8 @@ class HubService:
         if isinstance(found, Response):
             return found
         repository, commit = found
+        if request.token in repository.unknown_tokens:
+            return document({"error": INVALID}, 401, {"X-Error-Message": INVALID})
         if repository.gated_token not in (None, request.token):
             status = 401 if request.token is None else 403
             return _error(status, "GatedRepo", f"Access to model {name} is restricted", {"X-Repo-Commit": commit})
@@ -169,7 +180,7 @@ class HubService:
 
     def _interface(self, request: Request, parts: list[str]) -> Response:
         """``<repository>[/revision/<rev> | /tree/<rev>[/<folder>] | /paths-info/<rev>]``."""
-        call = next((word for word in ("revision", "tree", "paths-info") if word in parts[1:3]), None)
+        call = next((word for word in ("revision", "tree", "paths-info") if word in parts[1:4]), None)
         at = len(parts) if call is None else parts.index(call, 1)
         rest = parts[at + 1 :]
         found = self._find(request, "/".join(parts[:at]), rest[0] if rest else "main")
@@ -178,7 +189,7 @@ class HubService:
         repository, commit = found
         files = repository.revisions[commit]
         if call == "tree":
-            return _tree(request, files, "/".join(rest[1:]))
+            return _page(request, repository, _tree(request, files, "/".join(rest[1:])))
         if call == "paths-info":
             return document([files[path].entry() for path in _wanted_paths(request) if path in files])
         return document(_information(request, repository, commit))
@@ -208,8 +219,23 @@ def _information(request: Request, repository: HubRepository, commit: str) -> di
     }
 
 
-def _tree(request: Request, files: dict[str, HubFile], folder: str) -> Response:
-    """The entries below a folder: all of them with ``recursive``, else its own."""
+def _page(request: Request, repository: HubRepository, entries: list[dict[str, object]] | None) -> Response:
+    """One page of a listing, with the next one's address in the header Link."""
+    if entries is None:
+        return _error(404, "EntryNotFound", "the folder does not exist")
+    begin = int(request.query.get("cursor", "0"))
+    end = begin + repository.page_size
+    headers = {}
+    if end < len(entries):
+        origin = repository.next_page_origin or f"http://{request.headers['host']}/hub"
+        path = request.path.removeprefix("/hub")
+        query = urllib.parse.urlencode({**request.query, "cursor": end})
+        headers["Link"] = f'<{origin}{path}?{query}>; rel="next"'
+    return document(entries[begin:end], headers=headers)
+
+
+def _tree(request: Request, files: dict[str, HubFile], folder: str) -> list[dict[str, object]] | None:
+    """The entries below a folder: all of them with ``recursive``, else its own; None where there is no such folder."""
     prefix = f"{folder}/" if folder else ""
     recursive = request.query.get("recursive", "").lower() in ("true", "1")
     entries: dict[str, dict[str, object]] = {}
@@ -223,9 +249,7 @@ def _tree(request: Request, files: dict[str, HubFile], folder: str) -> Response:
             entries[below] = {"type": "directory", "oid": oid, "size": 0, "path": below}
         if recursive or len(names) == 1:
             entries[path] = file.entry()
-    if folder and not entries:
-        return _error(404, "EntryNotFound", f"{folder} does not exist")
-    return document(list(entries.values()))
+    return list(entries.values()) if entries or not folder else None
 
 
 def _wanted_paths(request: Request) -> list[str]:

@@ -59,7 +59,7 @@ def test_gated_repository_of_the_hub(host: Host) -> None:
     model = entry("model.safetensors", url, file.content.data)
     text = refused(host, model, hf_endpoint=host.forge.hub_url)
     assert "Set HF_TOKEN" in text
-    assert "accept the licence at https://huggingface.co/org/gated" in text
+    assert "It needs HF_TOKEN and acceptance of the licence at https://huggingface.co/org/gated" in text
     converge(host.context(model, hf_endpoint=host.forge.hub_url, credentials={"127.0.0.1": "secret"}))
 
 

@@ -1,0 +1,61 @@
+# Copyright (c) 2026, the comfyops.fleet contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Files of which nobody says the sha256: refused, or read where the user has said."""
+
+from __future__ import annotations
+
+import collections.abc as c
+import dataclasses
+
+from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, raise_all
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import human
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.url import shown
+
+
+@dataclasses.dataclass(frozen=True)
+class Unhashed:
+    """A file to read. where: the spec's place of its model; url: the locked one; asked: as it is reached from here.
+
+    state: what its server calls its present state, empty where nothing.
+    """
+
+    name: str
+    where: str
+    file_name: str
+    url: str
+    asked: str
+    size: int | None
+    state: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Content:
+    """What was read: sha256 in hex, size in bytes."""
+
+    sha256: str
+    size: int
+
+
+Reader = c.Callable[[c.Sequence[Unhashed]], c.Sequence[Content]]
+"""Gives the contents of files, in their order. Raises FleetError, or Failures with the faults of all."""
+
+
+def refuse(files: c.Sequence[Unhashed]) -> c.Sequence[Content]:
+    """Refuse all of them, each with the ways there are."""
+    faults = [
+        FleetError(
+            "nobody says its sha256, neither the spec nor the server",
+            where=f"{file.where}: {shown(file.url)}",
+            remedy='Write "checksum": "sha256:<64 hex digits>" into the spec (sha256sum of a file that you trust), or '
+            f"lock with comfy_lock_models=download, which reads {_amount(file)} on this machine, or with "
+            "comfy_lock_models=<host>, which reads it on that host and keeps it there",
+        )
+        for file in files
+    ]
+    raise_all(faults)
+    return []
+
+
+def _amount(file: Unhashed) -> str:
+    return "it" if file.size is None else human(file.size)
