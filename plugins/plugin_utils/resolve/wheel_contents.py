@@ -36,6 +36,7 @@ if t.TYPE_CHECKING:
 
 _BLOCK: t.Final = 1 << 20
 _ZIP_MAGIC: t.Final = b"PK\x03\x04"
+_METADATA = re.compile(r"[^/]+\.dist-info/")
 _MEMBER = re.compile(r"(?P<directory>[^/]+)\.dist-info/(?P<file>METADATA|WHEEL)")
 _REMEDY: t.Final = "Lock again, or take the package from elsewhere"
 
@@ -107,7 +108,8 @@ def check_names(file: str, archive: zipfile.ZipFile) -> bytes:
     except InvalidWheelFilename as error:
         raise FleetError(f"{file} is no name of a wheel: {error}") from error
     members = {match["file"]: archive.read(match[0]) for match in map(_MEMBER.fullmatch, archive.namelist()) if match}
-    directories = {each.partition("/")[0] for each in archive.namelist() if ".dist-info/" in each}
+    # Packages ship others' metadata deeper down: setuptools/_vendor/packaging-24.2.dist-info.
+    directories = {match[0] for match in map(_METADATA.match, archive.namelist()) if match}
     if len(directories) != 1 or members.keys() != {"METADATA", "WHEEL"}:
         raise FleetError(f"{file} is no wheel: it has not one directory .dist-info with METADATA and WHEEL")
     parser = email.parser.BytesHeaderParser()

@@ -198,6 +198,13 @@ def test_an_archive_with_two_distributions() -> None:
             check_names("box-1.0-py3-none-any.whl", archive(found))
 
 
+def test_an_archive_that_ships_the_metadata_of_others() -> None:
+    vendored: dict[str, str | bytes] = {"box/_vendor/lid-1.0.dist-info/METADATA": "Name: lid\n"}
+    file, content = wheel(Project("box", "1.0", modules=vendored))
+    with zipfile.ZipFile(io.BytesIO(content)) as made:
+        assert b"Name: box" in check_names(file, made)
+
+
 def test_many_are_read_at_once_with_word_of_how_far_it_is(forge: Forge, tmp_path: Path) -> None:
     names = ("box", "lid", "cap", "cup", "mug", "jar")
     releases = [forge.index().wheel(name, "1.0", modules={f"{name}.py": "#" * 400_000}) for name in names]
