@@ -115,7 +115,7 @@ def counted(coverage: Coverage) -> Table:
 def imports(coverage: Coverage) -> Table:
     """The modules that were imported on hosts, and what Python said against it."""
     rows = [
-        (Code(module), Name(f"package:{row.name}"), error or "imports")
+        (Code(module), Name(f"package:{row.name}") if row.locked else row.name, error or "imports")
         for row in coverage.rows
         for module, error in sorted(row.modules.items())
     ]

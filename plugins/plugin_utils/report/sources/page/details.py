@@ -34,7 +34,9 @@ def details_of(sources: TargetSources, lock: Lock) -> dict[str, Details]:
     title; facts: pairs of a word and a text; why: ways, each of steps; limits: see _limit; needs: steps.
     """
     found = {f"{PACKAGE}{name}": _of_package(entry, sources) for name, entry in sources.by_name.items()}
-    found.update((owner, _of_owner(owner, sources, lock)) for owner in sources.graph.owners)
+    replaced = (each.owner for each in sources.target.replaced)
+    owners = {*sources.graph.owners, "core", *(f"{NODE}{node.directory}" for node in lock.nodes), *replaced}
+    found.update((owner, _of_owner(owner, sources, lock)) for owner in owners)
     return found
 
 
