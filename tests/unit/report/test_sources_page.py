@@ -213,13 +213,14 @@ def test_each_asks_to_its_right_unless_packages_ask_in_a_circle(seed: int) -> No
     assert sum(map(len, layers.columns_of(Graph(circle), names))) == len(depth)
 
 
-@hypothesis.given(strategies.lists(strategies.integers(1, 10**9), min_size=1, max_size=60))
+@hypothesis.given(strategies.lists(strategies.integers(10**5, 10**9), min_size=1, max_size=60))
+@hypothesis.example([10**9, 10**9, 1])
 def test_boxes_of_the_map_are_as_large_as_what_they_stand_for(amounts: list[int]) -> None:
     sizes = {str(place): amount for place, amount in enumerate(sorted(amounts, reverse=True))}
     boxes = charts.squarified(sizes, 1000.0, 300.0)
     total = sum(amounts)
     for box in boxes:
-        assert box.width * box.height / 300_000 == pytest.approx(sizes[box.name] / total, rel=1e-6, abs=1e-9)
-        assert -1e-6 <= box.left <= box.left + box.width <= 1000 + 1e-6
-        assert -1e-6 <= box.top <= box.top + box.height <= 300 + 1e-6
+        assert box.width * box.height / 300_000 == pytest.approx(sizes[box.name] / total, rel=1e-6)
+        assert -0.001 <= box.left <= box.left + box.width <= 1000.001
+        assert -0.001 <= box.top <= box.top + box.height <= 300.001
     assert [box.name for box in boxes] == list(sizes)

@@ -29,6 +29,8 @@ _FEWEST: t.Final = 6
 _LINE: t.Final = 14.0
 _MARGIN: t.Final = 6.0
 _SEAM: t.Final = 2.0
+# Where sums of floats have used up all room for the last and smallest.
+_NOTHING: t.Final = 1e-9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,7 +148,7 @@ def squarified(sizes: c.Mapping[str, int], width: float, height: float) -> list[
     boxes: list[Box] = []
     left = top = 0.0
     while waiting:
-        side = min(width - left, height - top)
+        side = max(min(width - left, height - top), _NOTHING)
         count = 1
         while count < len(waiting) and _worst(waiting[: count + 1], side) <= _worst(waiting[:count], side):
             count += 1
