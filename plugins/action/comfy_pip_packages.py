@@ -26,9 +26,11 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.packages.interprete
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.store import entry_path, list_of
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.hosts.transfer import (
     UV_REMEDY,
+    Arriving,
     Program,
     read_program,
     transfer,
+    transfer_all,
 )
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv import find_uv
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.directory import built_wheel, versions_directory
@@ -42,8 +44,16 @@ _DIGITS = 12
 
 
 @dataclasses.dataclass(frozen=True)
+class Kept:
+    """Where the control node has files. versions: with what it built; wheels: what the user has put there."""
+
+    versions: pathlib.Path
+    wheels: pathlib.Path | None
+
+
+@dataclasses.dataclass(frozen=True)
 class Pushed:
-    """A file that only the control node has. place: on the host; spared_by: what makes it needless when it is there."""
+    """A file of the control node. place: on the host; spared_by: what makes it needless when it is there."""
 
     source: pathlib.Path
     place: pathlib.Path
@@ -63,10 +73,11 @@ class ActionModule(ActionBase):
         result: Result = super().run(tmp, task_vars)
         options = dict(self._task.args)
         source, versions = options.pop("uv_source", None), options.pop("versions_dir", None)
+        wheels = options.pop("wheels_source", None)
         makes = options.get("state", "present") == "present" and not self._task.check_mode
         try:
             if makes and options.get("root"):
-                self._push(options, versions_directory(versions))
+                self._push(options, Kept(versions_directory(versions), pathlib.Path(wheels) if wheels else None))
                 if not options.get("uv"):
                     options["uv"] = self._bring(read_program(source or find_uv()), str(options["root"]))
         except FleetError as error:
@@ -82,11 +93,11 @@ class ActionModule(ActionBase):
         """This object, for methods of ActionBase that are not annotated."""
         return self
 
-    def _push(self, options: Result, versions: pathlib.Path) -> None:
-        """Bring the files that are on the control node alone and not on the host yet."""
+    def _push(self, options: Result, kept: Kept) -> None:
+        """Bring the files that the control node has for the host and that are not there yet."""
         if not isinstance(options.get("lock"), dict):
             return
-        files = pushed_files(options["lock"], options.get("target"), self._layout(options), versions)
+        files = pushed_files(options["lock"], options.get("target"), self._layout(options), kept)
         if not files:
             return
         names = {path for each in files for path in (str(each.place), str(each.spared_by))}
@@ -94,8 +105,7 @@ class ActionModule(ActionBase):
         there = set(str(self._low_level_execute_command(f"{tests}; true")["stdout"]).splitlines())
         missing = [each for each in files if not {str(each.place), str(each.spared_by)} & there]
         raise_all([_not_on_the_control_node(each) for each in missing if not each.source.is_file()])
-        for each in missing:
-            transfer(self, each.source, each.place, each.sha256, "0444")
+        transfer_all(self, [Arriving(each.source, each.place, each.sha256) for each in missing])
 
     def _layout(self, options: Result) -> Layout:
         def path(name: str) -> pathlib.Path | None:
@@ -120,25 +130,27 @@ class ActionModule(ActionBase):
                 where=str(program.path),
                 remedy=UV_REMEDY,
             )
-        return place if transfer(self, program.path, pathlib.Path(place), program.sha256, "0755") else None
+        arriving = Arriving(program.path, pathlib.Path(place), program.sha256, "0755")
+        return place if transfer(self, arriving) else None
 
 
-def pushed_files(document: Result, target: str | None, layout: Layout, versions: pathlib.Path) -> list[Pushed]:
-    """What hosts can have from the control node alone: wheels that it built, local wheels, a Python beside it.
+def pushed_files(document: Result, target: str | None, layout: Layout, kept: Kept) -> list[Pushed]:
+    """What hosts have from the control node: wheels that it built, local wheels, those of the user, a Python beside it.
 
     target: the one that the host is; None: where several are possible, the files of all of them. Raises FleetError.
     """
     targets = read_lock(document).targets
     chosen = [targets[target]] if target is not None and target in targets else list(targets.values())
-    found = [each for one in chosen for each in (*_wheels(one, layout, versions), *_interpreter(one, layout))]
+    found = [each for one in chosen for each in (*_wheels(one, layout, kept), *_interpreter(one, layout))]
     return list({each.place: each for each in found}.values())
 
 
-def _wheels(target: Target, layout: Layout, versions: pathlib.Path) -> c.Iterator[Pushed]:
+def _wheels(target: Target, layout: Layout, kept: Kept) -> c.Iterator[Pushed]:
     for package in target.packages:
-        if package.source in PUSHED_SOURCES:
+        source = _on_the_control_node(package, kept)
+        if source is not None:
             yield Pushed(
-                _on_the_control_node(package, versions),
+                source,
                 named_by_content(pushed(layout), package.sha256, package.file),
                 str(package.sha256),
                 list_of(entry_path(layout, package, target.python)),
@@ -156,10 +168,16 @@ def _interpreter(target: Target, layout: Layout) -> c.Iterator[Pushed]:
         )
 
 
-def _on_the_control_node(package: Package, versions: pathlib.Path) -> pathlib.Path:
+def _on_the_control_node(package: Package, kept: Kept) -> pathlib.Path | None:
+    """Where a package's file is, or has to be; None for one that hosts fetch or make themselves."""
+    given = kept.wheels / package.file if kept.wheels and package.file else None
+    if given is not None and given.is_file():
+        return given
+    if package.source not in PUSHED_SOURCES:
+        return None
     if package.url and package.url.startswith("file:"):
         return _path_of(package.url)
-    return built_wheel(versions, str(package.sha256), str(package.file))
+    return built_wheel(kept.versions, str(package.sha256), str(package.file))
 
 
 def _path_of(url: str) -> pathlib.Path:

@@ -65,7 +65,7 @@ options:
     type: path
   wheels_coming:
     description:
-      - Names of wheels that will be in O(wheels_dir) when they are needed.
+      - Names of wheels that will be there when they are needed.
     type: list
     elements: str
     default: []

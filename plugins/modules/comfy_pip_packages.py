@@ -71,9 +71,14 @@ options:
     description:
       - Directory on the host with wheels. What it has is taken from there, before any index is asked.
     type: path
+  wheels_source:
+    description:
+      - Directory on the control node with wheels. What it has of the lock, and the host has not, is brought there and
+        taken before any index is asked.
+    type: path
   wheels_coming:
     description:
-      - Names of wheels that will be in O(wheels_dir) when they are needed. For check mode, where they are not brought.
+      - Names of wheels that will be there when they are needed. For check mode, where they are not brought.
     type: list
     elements: str
     default: []
@@ -268,6 +273,7 @@ OPTIONS: dict[str, t.Any] = {
     **arguments.CREDENTIALS,
     **arguments.MIRRORS,
     "uv_source": {"type": "path"},
+    "wheels_source": {"type": "path"},
     "versions_dir": {"type": "path"},
     "imports": {"type": "bool", "default": True},
     "state": {"type": "str", "default": "present", "choices": ["present", "verified"]},

@@ -15,6 +15,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.packages.held impor
 from ansible_collections.comfyops.fleet.plugins.module_utils.wheels.build import Interpreter, Order, Outcome
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.hosts.transfer import (
     UV_REMEDY,
+    Arriving,
     Program,
     read_program,
     transfer,
@@ -87,7 +88,7 @@ class BuilderHost:
     def _bring(self, path: pathlib.Path, sha256: str, mode: str = "0644") -> str:
         place = named_by_content(pathlib.Path(self._directory), sha256, path.name)
         seen = self._action._low_level_execute_command(f"test -e {shlex.quote(str(place))}")
-        if seen["rc"] != 0 and not transfer(self._action, path, place, sha256, mode):
+        if seen["rc"] != 0 and not transfer(self._action, Arriving(path, place, sha256, mode)):
             raise FleetError(
                 "can not be made", where=f"{self.name}, {place.parent}", remedy="Look at its home directory"
             )

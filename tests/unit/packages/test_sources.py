@@ -12,7 +12,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.comfyops.fleet.plugins.action.comfy_pip_packages import pushed_files
+from ansible_collections.comfyops.fleet.plugins.action.comfy_pip_packages import Kept, pushed_files
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
 from tests.support import locks
 from tests.unit.packages.conftest import Host, converge, locked, look, site, told
@@ -144,7 +144,7 @@ def test_the_control_node_knows_what_only_it_has(host: Host, tmp_path: pathlib.P
     interpreter = {"version": "3.12.1", "file": "p.tar.gz", "url": "file:///m/p.tar.gz", "sha256": "3" * 64, "size": 1}
     document = host.document([git, file, locked(host.index.wheel("six", "1.17.0"))], interpreter=interpreter)
     layout = host.context([]).layout
-    found = {each.source: each.place for each in pushed_files(document, None, layout, tmp_path)}
+    found = {each.source: each.place for each in pushed_files(document, None, layout, Kept(tmp_path, None))}
     pushed = layout.cache / "pushed"
     assert found == {
         tmp_path / "wheels" / git["sha256"][:12] / git["file"]: pushed / git["sha256"][:12] / git["file"],
@@ -152,7 +152,7 @@ def test_the_control_node_knows_what_only_it_has(host: Host, tmp_path: pathlib.P
         pathlib.Path("/m/p.tar.gz"): pushed / ("3" * 12) / "p.tar.gz",
     }
     remote = {**interpreter, "url": "https://pythons.example/p.tar.gz"}
-    assert pushed_files(host.document([], interpreter=remote), "default", layout, tmp_path) == []
+    assert pushed_files(host.document([], interpreter=remote), "default", layout, Kept(tmp_path, None)) == []
 
 
 def test_a_check_counts_wheels_that_the_run_will_bring(host: Host, tmp_path: pathlib.Path) -> None:

@@ -164,3 +164,25 @@ def test_what_only_the_control_node_has_comes_along_and_only_once(
     second = run(lock=lock, versions_dir=str(versions))
     assert not second["changed"]
     assert not pushed.exists(), "the store has it"
+
+
+def test_the_users_wheels_come_along_as_far_as_the_host_lacks_them(
+    run: Run, host_with_pip: Host, tmp_path: pathlib.Path
+) -> None:
+    host = host_with_pip
+    releases = [host.index.wheel(name, "1.0") for name in ("alpha", "beta")]
+    lock = host.document([locked(release) for release in releases])
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    (wheels / "unrelated-1.0-py3-none-any.whl").write_bytes(b"of another version")
+    (wheels / releases[0].filename).write_bytes(releases[1].content.data)
+    refused = run(lock=lock, wheels_source=str(wheels))
+    assert f"{wheels / releases[0].filename}: is another file than the lock's" in refused["msg"]
+    assert f"the lock has {releases[0].sha256}" in refused["msg"]
+    for release in releases:
+        (wheels / release.filename).write_bytes(release.content.data)
+        host.index.remove(release)
+    done = run(lock=lock, wheels_source=str(wheels))
+    assert done["changed"], done["output"]
+    brought = {path.name for path in host.root.glob("cache/pushed/*/*")}
+    assert brought == {release.filename for release in releases}
