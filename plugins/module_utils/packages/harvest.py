@@ -48,6 +48,8 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.packages.versions i
 
 SCRATCH = ".making-"
 _SHA256 = "sha256="
+# What uv writes of where this host got a wheel: its URL, and of a local one the time of the file.
+_UVS_OWN = (ORIGIN_FILE, "uv_cache.json")
 # Distribution to those of its files that are not as it recorded them; none where it has no record.
 Damaged = c.Mapping[str, c.Sequence[str]]
 
@@ -110,7 +112,7 @@ class Harvest:
     ) -> dict[str, StoredFile]:
         files: dict[str, StoredFile] = {}
         for file in record:
-            if file.path.endswith(f"{installed.entry}/{ORIGIN_FILE}"):
+            if file.path.endswith(tuple(f"{installed.entry}/{name}" for name in _UVS_OWN)):
                 continue
             path = _path_in_environment(package, self._inside, file.path)
             files[path] = self._take(path, staged, _recorded_sha256(file))
@@ -171,7 +173,7 @@ def _with_origin(package: Package, staged: pathlib.Path, metadata: str) -> dict[
     record = staged / metadata / "RECORD"
     with record.open(encoding="utf-8", newline="") as stream:
         recorded = [row for row in csv.reader(stream) if row]
-    rows = [row for row in recorded if not row[0].endswith(f".dist-info/{ORIGIN_FILE}")]
+    rows = [row for row in recorded if not row[0].endswith(tuple(f".dist-info/{name}" for name in _UVS_OWN))]
     made = {}
     if origin is not None:
         (staged / metadata / ORIGIN_FILE).write_text(origin, "utf-8")

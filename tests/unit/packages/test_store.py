@@ -18,6 +18,7 @@ import typing as t
 import pytest
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.atomic import remove_tree
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages import placing, store
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.store import entry_path, read_entry, store_of
 from tests.support import locks
@@ -276,6 +277,22 @@ def test_the_lock_says_the_origin_and_not_the_host(host: Host) -> None:
     assert plain.environment != context.environment, "the same bytes from an index are another installation"
     converge(plain)
     assert not (site(plain) / "sage-2.2.0.dist-info" / "direct_url.json").exists()
+
+
+def test_the_same_bytes_from_a_file_and_from_an_index_make_the_same_environment(host: Host) -> None:
+    release = host.index.wheel("sage", "2.2.0", modules={"sage.py": "", "a/b.py": "", "Z/y.py": ""})
+    directory = host.root.parent / "wheels"
+    directory.mkdir()
+    shutil.copy(release.content.path, directory / release.filename)
+    context = host.context([locked(release)], wheels_dir=directory)
+    converge(context)
+    of_file = tree(context.environment)
+    remove_tree(context.environment)
+    remove_tree(context.layout.cache)
+    fetched = host.context([locked(release)])
+    converge(fetched)
+    assert fetched.environment == context.environment
+    assert tree(fetched.environment) == of_file
 
 
 @pytest.mark.parametrize("store", [True, False])
