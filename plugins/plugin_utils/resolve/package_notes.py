@@ -9,6 +9,7 @@ import collections.abc as c
 import json
 import typing as t
 
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import abi
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.ages import old_pins
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import DEFAULT
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_resolution import Found, Question
@@ -66,6 +67,7 @@ def notes(question: Question, found: c.Sequence[Found], accelerator: str | None)
             yield f"{package.name} {package.version} is a pre-release: no other version fits"
     for line in question.constraints:
         yield f"{line.text} counts for all: {line.demand.file}"
+    yield from abi.notes(found)
     yield from _other_torch(found, accelerator)
     old = old_pins(question, found)
     if old is not None:

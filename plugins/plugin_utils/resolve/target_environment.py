@@ -18,9 +18,12 @@ if t.TYPE_CHECKING:
 DEFAULT_PLATFORM: t.Final = "x86_64-manylinux_2_28"
 
 _PYTHON = re.compile(r"3\.\d{1,2}(\.\d{1,2})?")
+# The glibc 2.x that uv has platforms for.
+PROFILES: t.Final = (17, 28, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40)
 # The names that uv has for Linux with glibc; unknown-linux-gnu and linux mean manylinux_2_28 there.
 _PLATFORM = re.compile(
-    r"(?P<machine>x86_64|aarch64)-(?:manylinux_2_(?P<minor>17|28|3[1-9]|40)|(?P<legacy>manylinux2014)|unknown-linux-gnu)"
+    rf"(?P<machine>x86_64|aarch64)-(?:manylinux_2_(?P<minor>{'|'.join(map(str, PROFILES))})|(?P<legacy>manylinux2014)"
+    r"|unknown-linux-gnu)"
 )
 # PEP 600: the older names of three profiles, and the oldest profile of each machine.
 _LEGACY_PROFILES: t.Final = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}

@@ -1,0 +1,200 @@
+# Copyright (c) 2026, the comfyops.fleet contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether wheels with compiled code fit a target's torch: what they were built for, against what it has."""
+
+from __future__ import annotations
+
+import collections.abc as c
+import dataclasses
+import typing as t
+
+from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, raise_all
+from ansible_collections.comfyops.fleet.plugins.module_utils.packages.abi import (
+    Built,
+    Torch,
+    built_for,
+    dotted,
+    misfits,
+    torch_of,
+)
+from ansible_collections.comfyops.fleet.plugins.module_utils.packages.gpu_needs import kernels_of
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import FLEET, TORCH, Demand, Line
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.index_pages import ListedFile
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import DEFAULT, LOCAL
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.rounds import Answer
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_resolution import Found, Question
+
+if t.TYPE_CHECKING:
+    from packaging.tags import Tag
+
+# They are held together by a rule of their own.
+_FAMILY: t.Final = frozenset({TORCH, "torchvision", "torchaudio"})
+_PACKAGE: t.Final = "package:"
+_SHOWN: t.Final = 6
+
+
+class Row(t.NamedTuple):
+    """A package with compiled code. built_for and runs_on (GPUs, by compute capability) are empty where not known.
+
+    why: what it was built for that the target is not; empty where it fits.
+    """
+
+    name: str
+    version: str
+    built_for: str
+    runs_on: str
+    why: str
+
+    def __str__(self) -> str:
+        words = [f"was built for {self.built_for}"] if self.built_for else []
+        words += [f"runs on GPUs of compute capability {self.runs_on}"] if self.runs_on else []
+        return f"{self.name} {self.version} {' and '.join(words)}"
+
+
+def abi_rows(packages: c.Mapping[str, str], users_of_torch: c.Container[str]) -> list[Row]:
+    """The packages that say what they were built for, or whose kernels do not run on every GPU, by name.
+
+    packages: version by canonical name, of one target. users_of_torch: names of those that require torch.
+    """
+    torch = torch_of(packages)
+    rows = []
+    for name, version in sorted(packages.items()):
+        built, kernels = _built(name, version, users_of_torch), kernels_of(name, version)
+        if built is not None or kernels is not None:
+            why = ", ".join(misfits(built, torch)) if built else ""
+            rows.append(Row(name, version, str(built or ""), str(kernels or ""), why))
+    return rows
+
+
+def notes(found: c.Sequence[Found]) -> c.Iterator[str]:
+    """What is known of packages with kernels of their own."""
+    for row in abi_rows({package.name: package.version for package in found}, _users_of_torch(found)):
+        yield str(row)
+
+
+def fitting_torch(answer: Answer) -> Question:
+    """Builds that fit the torch of the answer, where the index has them for several.
+
+    Raises FleetError, or Failures with all of them, which says what each was built for, what there is, and what to do.
+    """
+    users = _users_of_torch(answer.found)
+    torch = torch_of({package.name: package.version for package in answer.found})
+    faults, constraints = [], []
+    for package in answer.found:
+        built = _built(package.name, package.version, users)
+        if built is None or package.index == LOCAL or not misfits(built, torch):
+            continue
+        others = _others(answer, package)
+        better = _better(answer.question, package, others, torch)
+        if better is None:
+            faults.append(_fault(answer.question, package, built, torch, others))
+        else:
+            constraints.append(_constraint(package, better, torch))
+    raise_all(faults)
+    if not constraints:
+        return answer.question
+    return dataclasses.replace(answer.question, constraints=(*answer.question.constraints, *constraints))
+
+
+def _built(name: str, version: str, users_of_torch: c.Container[str]) -> Built | None:
+    """What a package was built for, where that counts; the CUDA of what does not use torch is its own affair."""
+    if name in _FAMILY:
+        return None
+    built = built_for(version)
+    return built if built.torch or (built.kind and name in users_of_torch) else None
+
+
+def _users_of_torch(found: c.Iterable[Found]) -> set[str]:
+    return {
+        requester.removeprefix(_PACKAGE)
+        for package in found
+        if package.name == TORCH
+        for requester in package.required_by
+        if requester.startswith(_PACKAGE)
+    }
+
+
+def _others(answer: Answer, package: Found) -> list[str]:
+    """The versions of which the package's index has a wheel that fits the target by its tags."""
+    if package.index is None:
+        return []
+    indexes = answer.question.indexes
+    if package.index == DEFAULT and package.index_url:
+        indexes = indexes.with_default(package.index_url)
+    tags = set(answer.question.environment.wheel_tags())
+    found = (_fitting_version(file, tags) for file in indexes.files_of(package.name) or ())
+    return list(dict.fromkeys(version for version in found if version))
+
+
+def _fitting_version(file: ListedFile, tags: set[Tag]) -> str | None:
+    from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
+    try:
+        _name, version, _build, own = parse_wheel_filename(file.name)
+    except InvalidWheelFilename:
+        return None
+    return str(version) if own & tags and file.yanked is None else None
+
+
+def _better(question: Question, package: Found, others: c.Iterable[str], torch: Torch | None) -> str | None:
+    """The version to take instead: the same in another build, else the newest that the lines allow."""
+    from packaging.version import Version
+
+    lines = [line for line in question.lines if line.name == package.name]
+    public = Version(package.version).public
+    fitting = [
+        Version(version)
+        for version in others
+        if not misfits(built_for(version), torch)
+        and all(line.requirement.specifier.contains(version, prereleases=True) for line in lines)
+    ]
+    best = max(fitting, key=lambda version: (version.public == public, version), default=None)
+    return None if best is None else str(best)
+
+
+def _constraint(package: Found, version: str, torch: Torch | None) -> Line:
+    from packaging.requirements import Requirement
+
+    text = f"{package.name}=={version}"
+    return Line(Demand(FLEET, f"what was built for {torch}", (text,)), text, Requirement(text))
+
+
+def _fault(
+    question: Question,
+    package: Found,
+    built: Built,
+    torch: Torch | None,
+    others: c.Iterable[str],
+) -> FleetError:
+    wrong = misfits(built, torch)
+    has = str(torch) if torch else "no torch"
+    wanted = [line for line in question.lines if line.name in (package.name, TORCH)]
+    what = (
+        f"{package.name} {package.version} was built for {built}, and the target has {has}: {' and '.join(wrong)} "
+        f"{'do' if len(wrong) > 1 else 'does'} not fit"
+    )
+    there = list(dict.fromkeys(str(built_for(version)) for version in others))
+    if there:
+        more = f" and {len(there) - _SHOWN} more" if len(there) > _SHOWN else ""
+        what += f"; the index {question.indexes.shown(str(package.index))} has it for {'; '.join(there[:_SHOWN])}{more}"
+    return FleetError(
+        what + "".join(f"\n  {line}" for line in wanted),
+        where=question.environment.where,
+        remedy=_remedy(question, package, built, torch),
+    )
+
+
+def _remedy(question: Question, package: Found, built: Built, torch: Torch | None) -> str:
+    interpreter = "".join(question.environment.python.split(".")[:2])
+    ways = []
+    if torch is not None:
+        wanted = [f"torch {dotted(torch.release[:2])}", *torch.built._kinds()]
+        entry = f'{{"name": "{package.name}", "url": "...", "sha256": "..."}}'
+        ways.append(f"name a wheel for {' and '.join(wanted)} and cp{interpreter} in python_packages: {entry}")
+    if built.torch:
+        line = f'"torch=={dotted(built.torch[0][:2])}.*"'
+        index = f", with torch bound to an index for {built._kinds()[0]}" if built._kinds() else ""
+        ways.append(f"take the torch that it fits: {line} in python_packages{index}")
+    sentence = "; or ".join(ways) or "take another build of it"
+    return f"{sentence[0].upper()}{sentence[1:]}"
