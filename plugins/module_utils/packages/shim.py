@@ -65,8 +65,8 @@ def make_shim(name: str, version: str, provider: str, requires: c.Sequence[str])
     return Shim(f"{stem}-py3-none-any.whl", content, hashlib.sha256(content).hexdigest(), metadata)
 
 
-def write_shim(package: Package, place: pathlib.Path) -> None:
-    """Make the file of a lock's shim at ``place``.
+def locked_shim(package: Package) -> Shim:
+    """The shim that a lock names.
 
     Raises FleetError when it is not the locked one, as in a lock that another version of the collection made.
     """
@@ -78,6 +78,12 @@ def write_shim(package: Package, place: pathlib.Path) -> None:
             where=str(package.file),
             remedy="Lock again: the lock was edited, or made by another version of the collection",
         )
+    return shim
+
+
+def write_shim(package: Package, place: pathlib.Path) -> None:
+    """Make the file of a lock's shim at ``place``. Raises FleetError when it is not the locked one."""
+    shim = locked_shim(package)
     place.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=place.parent, prefix=".shim-")
     with os.fdopen(descriptor, "wb") as stream:

@@ -12,18 +12,20 @@ import urllib.parse
 import urllib.request
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, raise_all
-from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import FILE, GIT, SDIST, Package
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import FILE, GIT, SDIST, SHIM, Package
+from ansible_collections.comfyops.fleet.plugins.module_utils.packages.shim import locked_shim
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_files import sha256_of
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.directory import built_wheel
 
 # The directory of an export with its wheels.
 WHEELS: t.Final = "wheels"
-Content = pathlib.Path
+# The file that it is a copy of, or its bytes.
+Content = pathlib.Path | bytes
 
 
 def is_local(package: Package) -> bool:
     """Whether an export brings the package's wheel along."""
-    return package.source in (FILE, GIT, SDIST)
+    return package.source in (FILE, GIT, SDIST, SHIM)
 
 
 def local_wheels(packages: c.Iterable[Package], versions: pathlib.Path) -> dict[str, Content]:
@@ -36,12 +38,12 @@ def local_wheels(packages: c.Iterable[Package], versions: pathlib.Path) -> dict[
     for package in packages:
         if not is_local(package):
             continue
-        path = _place(package, versions)
-        fault = _fault(package, path)
-        if fault:
+        try:
+            found[str(package.file)] = (
+                locked_shim(package).content if package.source == SHIM else _kept(package, versions)
+            )
+        except FleetError as fault:
             faults.append(fault)
-        else:
-            found[str(package.file)] = path
     raise_all(faults)
     return found
 
@@ -52,14 +54,15 @@ def _place(package: Package, versions: pathlib.Path) -> pathlib.Path:
     return built_wheel(versions, str(package.sha256), str(package.file))
 
 
-def _fault(package: Package, path: pathlib.Path) -> FleetError | None:
+def _kept(package: Package, versions: pathlib.Path) -> pathlib.Path:
+    path = _place(package, versions)
     remedy = "Run lock.yml with the same version" if package.built_from else "Put it there again, or lock again"
     try:
         found = sha256_of(path)
     except OSError as error:
         what = f"the wheel of {package.name} {package.version} cannot be read ({error.strerror})"
-        return FleetError(what, where=str(path), remedy=remedy)
+        raise FleetError(what, where=str(path), remedy=remedy) from error
     if found == package.sha256:
-        return None
+        return path
     what = f"the wheel of {package.name} {package.version} has the sha256 {found}, and the lock says {package.sha256}"
-    return FleetError(what, where=str(path), remedy=remedy)
+    raise FleetError(what, where=str(path), remedy=remedy)

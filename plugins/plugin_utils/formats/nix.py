@@ -58,14 +58,13 @@ class Origins:
 
 def local_packages(target: Target) -> list[Package]:
     """The packages whose wheels are brought along: Nix builds the others that have no address from their sources."""
-    return [package for package in target.packages if package.source == FILE]
+    return [package for package in target.packages if package.source in (FILE, SHIM)]
 
 
 def origins(lock: Lock, target: Target, site: Site) -> Origins:
     """Ask the indexes for addresses, and the repositories for their content. Raises FleetError, or Failures."""
     wanted = [_file(package.name, package.version, package.file, package.sha256) for package in _of(target, INDEX)]
-    for package in _of(target, *_BUILT):
-        wanted += [_file(**requirement) for requirement in _built_from(package)["requires"]]
+    wanted += [_file(**requirement) for requirement in _tools(target)]
     faults: list[FleetError] = []
     trees: dict[str, str] = {}
     places = site.places(lock, target, wanted)
@@ -117,8 +116,10 @@ def _package_set(lock: Lock, target: Target, found: Origins) -> str:
     for package in _packages(target):
         notes = [*described(package), *_graph_notes(circles[package.name], left_out[package.name])]
         comments = "".join(f"    # {_comment(note)}\n" for note in notes)
-        entries.append(f"{comments}    {attribute(package.name)} = {_expression(lock, package, found, graph)};\n")
-    requirements = {_key(each): each for package in _of(target, *_BUILT) for each in _built_from(package)["requires"]}
+        entries.append(
+            f"{comments}    {attribute(package.name)} = {_expression(lock, target, package, found, graph)};\n"
+        )
+    requirements = {_key(each): each for each in _tools(target)}
     tools = [
         f"    {attribute(key)} = {_build_requirement(each, found.places[each['sha256']])};\n"
         for key, each in sorted(requirements.items())
@@ -144,24 +145,38 @@ def _graph_notes(circle: c.Sequence[str], left_out: c.Sequence[str]) -> c.Iterat
         yield f"It also requires {', '.join(left_out)}, which the lock leaves out."
 
 
-def _expression(lock: Lock, package: Package, found: Origins, graph: c.Mapping[str, c.Sequence[str]]) -> str:
+def _built_names(target: Target) -> dict[str, str]:
+    """The names of packages that Nix builds, by the sha256 of the wheels that were built here."""
+    return {str(package.sha256): package.name for package in _of(target, *_BUILT)}
+
+
+def _tools(target: Target) -> list[c.Mapping[str, t.Any]]:
+    """What sources are built with, less what is built of sources itself."""
+    required = [each for package in _of(target, *_BUILT) for each in _built_from(package)["requires"]]
+    return [each for each in required if each["sha256"] not in _built_names(target)]
+
+
+def _expression(
+    lock: Lock, target: Target, package: Package, found: Origins, graph: c.Mapping[str, c.Sequence[str]]
+) -> str:
     if package.source == PROVIDED:
         message = f"{package.name} {package.version} comes with the hosts' image: say in provided what is in its place"
         return f"provided.{attribute(package.name)} or (throw {quoted(message)})"
     required = [f"packages.{attribute(name)}" for name in graph[package.name]]
     dependencies = {"dependencies": nix_text.listed(required)} if required else {}
     common = {"pname": quoted(package.name), "version": quoted(package.version)}
-    if package.source == SHIM:
-        return nix_text.call("nothing", {**common, **dependencies})
     if package.source in _BUILT:
-        return nix_text.call("source", {**common, **_source(lock, package, found), **dependencies})
+        return nix_text.call("source", {**common, **_source(lock, target, package, found), **dependencies})
     binary = {} if tags_of(str(package.file))[-1] == "any" else {"binary": "true"}
     return nix_text.call("wheel", {**common, "src": _wheel_source(package, found), **binary, **dependencies})
 
 
-def _source(lock: Lock, package: Package, found: Origins) -> dict[str, str]:
-    built = _built_from(package)
-    tools = nix_text.listed(f"tools.{attribute(_key(each))}" for each in built["requires"])
+def _source(lock: Lock, target: Target, package: Package, found: Origins) -> dict[str, str]:
+    built, names = _built_from(package), _built_names(target)
+    tools = nix_text.listed(
+        f"packages.{attribute(names[each['sha256']])}" if each["sha256"] in names else f"tools.{attribute(_key(each))}"
+        for each in built["requires"]
+    )
     folder = {"subdirectory": quoted(built["subdirectory"])} if built.get("subdirectory") else {}
     entries = lock.spec.get("python", {}).get("build", ())
     environment: dict[str, str] = next((entry["env"] for entry in entries if entry["name"] == package.name), {})

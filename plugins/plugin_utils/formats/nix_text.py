@@ -127,23 +127,6 @@ let
       // lib.optionalAttrs binary (compiled dependencies)
     );
 
-  # A name that another package stands in for: no content of its own.
-  nothing =
-    {{
-      pname,
-      version,
-      dependencies,
-    }}:
-    python.pkgs.toPythonModule (
-      pkgs.runCommand "${{pname}}-${{version}}" {{ propagatedBuildInputs = dependencies; }} ''
-        name=${{builtins.replaceStrings [ "-" ] [ "_" ] pname}}-${{version}}.dist-info
-        directory=$out/${{python.sitePackages}}/$name
-        mkdir -p "$directory" "$out/nix-support"
-        printf 'Metadata-Version: 2.1\\nName: %s\\nVersion: %s\\n' ${{pname}} ${{version}} > "$directory/METADATA"
-        printf '%s ' $propagatedBuildInputs > "$out/nix-support/propagated-build-inputs"
-      ''
-    );
-
   # The source has no .git: tools that take the version from git are told it. The lock, not its metadata, says with what
   # a package runs.
   source =

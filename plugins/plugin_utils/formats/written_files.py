@@ -8,6 +8,7 @@ from __future__ import annotations
 import collections.abc as c
 import dataclasses
 import filecmp
+import io
 import os
 import pathlib
 import shutil
@@ -19,13 +20,13 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.host.atomic import 
 
 @dataclasses.dataclass(frozen=True)
 class Change:
-    """A file that is not there, or another one. content: its text, or the file that it becomes a copy of.
+    """A file that is not there, or another one. content: its text, its bytes, or the file that it becomes a copy of.
 
     before: the text that is there; None where there is none, and for what is no text.
     """
 
     path: pathlib.Path
-    content: str | pathlib.Path
+    content: str | bytes | pathlib.Path
     is_new: bool
     before: str | None
 
@@ -44,13 +45,13 @@ class Change:
 
 
 def compare(
-    directory: pathlib.Path, texts: c.Mapping[str, str], copies: c.Mapping[str, pathlib.Path] | None = None
+    directory: pathlib.Path, texts: c.Mapping[str, str], others: c.Mapping[str, bytes | pathlib.Path] | None = None
 ) -> list[Change]:
-    """What has to be written for the directory to have these texts (UTF-8), and copies of these files.
+    """What has to be written for the directory to have these texts (UTF-8), and these bytes or copies of these files.
 
     Paths are relative to it. Raises FleetError where it cannot be looked at.
     """
-    wanted: list[tuple[str, str | pathlib.Path]] = [*texts.items(), *(copies or {}).items()]
+    wanted: list[tuple[str, str | bytes | pathlib.Path]] = [*texts.items(), *(others or {}).items()]
     changes = (_change(directory / path, content) for path, content in sorted(wanted, key=lambda pair: pair[0]))
     return [change for change in changes if change is not None]
 
@@ -67,24 +68,29 @@ def write(changes: c.Iterable[Change]) -> None:
             raise _fault(change.path, "written", error) from error
 
 
-def _change(path: pathlib.Path, content: str | pathlib.Path) -> Change | None:
+def _change(path: pathlib.Path, content: str | bytes | pathlib.Path) -> Change | None:
     try:
         is_new = not path.exists()
         if isinstance(content, str):
             before = None if is_new else path.read_bytes().decode(errors="replace")
             return None if before == content else Change(path, content, is_new, before)
-        same = not is_new and filecmp.cmp(path, content, shallow=False)
+        same = not is_new and _is_same(path, content)
         return None if same else Change(path, content, is_new, None)
     except OSError as error:
         raise _fault(path, "read", error) from error
 
 
-def _copy(source: pathlib.Path, path: pathlib.Path) -> None:
+def _is_same(path: pathlib.Path, content: bytes | pathlib.Path) -> bool:
+    return path.read_bytes() == content if isinstance(content, bytes) else filecmp.cmp(path, content, shallow=False)
+
+
+def _copy(source: bytes | pathlib.Path, path: pathlib.Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     beside = pathlib.Path(name)
     try:
-        with os.fdopen(descriptor, "wb") as stream, source.open("rb") as content:
+        opened = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
+        with opened as content, os.fdopen(descriptor, "wb") as stream:
             shutil.copyfileobj(content, stream)
         beside.chmod(0o644)
         beside.replace(path)

@@ -15,6 +15,7 @@ import pytest
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.http import Access
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import Lock, Package, read_lock
+from ansible_collections.comfyops.fleet.plugins.module_utils.packages.shim import make_shim
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.formats import written_files
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.formats.export import choose_target, export
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.formats.places import Site
@@ -70,6 +71,12 @@ class Exporter:
             for package in self.document["targets"]["gpu"]["packages"]
         ]
         return self.with_packages(packages)
+
+    def with_shim(self) -> Exporter:
+        """The same, where own-tools is in the place of hen."""
+        shim = make_shim("hen", "1.0", "own-tools", ["own-tools"])
+        kind = {"source": "shim", "provider": "own-tools", "index": None, "requires": ["own-tools"]}
+        return self.edited("hen", **kind, file=shim.file, sha256=shim.sha256, size=len(shim.content))
 
     def with_packages(self, packages: list[Document]) -> Exporter:
         """The same, where the lock has these packages."""

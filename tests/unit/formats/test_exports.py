@@ -17,7 +17,7 @@ from packaging.pylock import Pylock, is_valid_pylock_path
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import read_lock
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.formats import toml
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.formats import export_report, toml
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.formats.dependencies import without_circles
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.formats.export import choose_target
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv import find_uv
@@ -146,6 +146,23 @@ def test_what_the_image_provides_is_named_and_not_installed(exporter: Exporter) 
     assert all(each["name"] in listed for entry in document["packages"] for each in entry.get("dependencies", ()))
     assert document["tool"]["comfyops-fleet"]["provided"] == ["torch==2.9.0a0+nv25.10"]
     Pylock.from_dict(document).validate()
+
+
+def test_shims_install_as_any_wheel(exporter: Exporter) -> None:
+    shim = exporter.with_shim()
+    file = shim("requirements") / "requirements.txt"
+    place = environment_of(exporter)
+    options = ("--require-hashes", "--no-deps", "--index-strategy", "unsafe-best-match", "--python", str(place))
+    run(exporter, find_uv(), "pip", "install", *options, "-r", str(file))
+    run(exporter, find_uv(), "pip", "sync", "--preview", "--python", str(place), str(shim("pylock") / PYLOCK))
+    assert distributions(place) == wanted(exporter)
+    (metadata,) = place.glob("lib/*/site-packages/hen-1.0.dist-info/METADATA")
+    assert "own-tools is installed in its place" in metadata.read_text()
+    assert export_report.notes(shim.lock.targets["gpu"]) == [
+        "names without content, because another package (in brackets) is in their place: hen (own-tools)"
+    ]
+    with pytest.raises(FleetError, match=r"the shim of hen 1.0 has the sha256 .*, the lock says 5555"):
+        shim.edited("hen", sha256="5" * 64)("requirements")
 
 
 def test_all_files_that_an_index_has_no_more_are_told(exporter: Exporter) -> None:

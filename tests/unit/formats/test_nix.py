@@ -134,12 +134,21 @@ def test_what_the_image_provides_has_to_be_said(exporter: Exporter, nix: Nix) ->
 
 
 def test_a_shim_is_a_name_with_what_is_in_its_place(exporter: Exporter, nix: Nix) -> None:
-    shim = exporter.edited("hen", source="shim", provider="own-tools", index=None)
-    file = set_of(shim)
+    file = set_of(exporter.with_shim())
     assert "# no content of its own: own-tools is in its place" in file.read_text()
     place = Path(nix.build(file, "packages.hen"))
     (metadata,) = place.glob("lib/*/site-packages/hen-1.0.dist-info/METADATA")
-    assert metadata.read_text() == "Metadata-Version: 2.1\nName: hen\nVersion: 1.0\n"
+    assert "Name: hen\nVersion: 1.0\n" in metadata.read_text()
+    assert "own-tools" in nix.evaluated(file, "packages.hen.propagatedBuildInputs", "map (each: each.pname)")
+
+
+def test_a_source_that_is_built_with_another_one_has_it_built(exporter: Exporter, nix: Nix) -> None:
+    archived = exporter.package("archived")
+    built = {**(exporter.package("gitty").built_from or {})}
+    held = {"name": "archived", "version": "3.0", "file": archived.file, "sha256": archived.sha256}
+    file = set_of(exporter.edited("gitty", built_from={**built, "requires": [*built["requires"], held]}))
+    assert "packages.archived ]" in file.read_text()
+    assert nix.build(file, "packages.gitty")
 
 
 def test_a_file_name_that_the_store_cannot_hold_is_told(exporter: Exporter) -> None:
