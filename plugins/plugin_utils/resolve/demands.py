@@ -19,6 +19,7 @@ if t.TYPE_CHECKING:
     from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.target_environment import TargetEnvironment
 
 SPEC: t.Final = "spec"
+NODE: t.Final = "node:"
 FLEET: t.Final = "comfyops.fleet"
 TORCH: t.Final = "torch"
 TORCH_FAMILY: t.Final = frozenset({TORCH, "torchvision", "torchaudio", "triton"})
@@ -35,22 +36,23 @@ class Demand:
     @property
     def is_of_code(self) -> bool:
         """Whether it is of ComfyUI or of a node, and not of the spec."""
-        return self.owner == "core" or self.owner.startswith("node:")
+        return self.owner == "core" or self.owner.startswith(NODE)
 
     @property
     def label(self) -> str:
         """The owner as messages name it."""
-        owner = f"node {self.owner.removeprefix('node:')}" if self.owner.startswith("node:") else self.owner
+        owner = f"node {self.owner.removeprefix(NODE)}" if self.owner.startswith(NODE) else self.owner
         return f"{owner} ({self.file})" if self.file else owner
 
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    """One requirement line that counts on the target."""
+    """One requirement line that counts on the target. written: what its owner wrote, where less of it counts."""
 
     demand: Demand
     text: str
     requirement: Requirement
+    written: str = ""
 
     @property
     def name(self) -> str:
@@ -65,6 +67,11 @@ class Line:
         return self.requirement.url.partition("#")[0] if self.requirement.url else None
 
     @property
+    def is_of_node(self) -> bool:
+        """Whether a node asks for it."""
+        return self.demand.owner.startswith(NODE)
+
+    @property
     def is_choosy(self) -> bool:
         """Whether it would not take every version."""
         return bool(self.requirement.specifier or self.requirement.url)
@@ -75,7 +82,7 @@ class Line:
 
         extras = ",".join(sorted(self.requirement.extras))
         text = f"{self.requirement.name}[{extras}]" if extras else self.requirement.name
-        return dataclasses.replace(self, text=text, requirement=Requirement(text))
+        return dataclasses.replace(self, text=text, requirement=Requirement(text), written=self.written or self.text)
 
     @property
     def needs_build(self) -> bool:
@@ -83,7 +90,7 @@ class Line:
         return self.url is not None and not urllib.parse.urlsplit(self.url).path.lower().endswith(".whl")
 
     def __str__(self) -> str:
-        return f"{self.demand.label}: {self.text}"
+        return f"{self.demand.label}: {self.written or self.text}"
 
 
 def demand_of_spec(packages: c.Sequence[c.Mapping[str, t.Any]]) -> Demand:

@@ -28,12 +28,14 @@ class Indexes:
     """Indexes by name. urls: as the spec says; reached: from this machine (None: uv's own default), without secrets.
 
     bound: the index that a package, by its canonical name, must come from. access: how they are asked.
+    known_metadata: of files by their URL, for whoever reads them more than once.
     """
 
     urls: c.Mapping[str, str | None]
     reached: c.Mapping[str, str | None]
     bound: c.Mapping[str, str]
     access: Access = dataclasses.field(default_factory=lambda: Access(basic=True), repr=False)
+    known_metadata: dict[str, bytes] = dataclasses.field(default_factory=dict, repr=False, compare=False)
     _known: dict[str, list[ListedFile] | None] = dataclasses.field(default_factory=dict, repr=False, compare=False)
 
     def of(self, package: str) -> str:

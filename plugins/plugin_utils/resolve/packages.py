@@ -11,13 +11,12 @@ from __future__ import annotations
 import collections.abc as c
 import dataclasses
 import pathlib
-import tempfile
 import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, raise_all
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.http import Access
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import INDEX
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import builds, package_notes
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import builds, package_notes, resolution
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_asked import build_what_is_asked
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_store import BuiltWheel
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import (
@@ -29,7 +28,10 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands imp
 )
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import DEFAULT, Indexes, read_indexes
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.package_entries import Checks, make_entries
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.requirement_sources import settle_sources
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.requirement_sources import (
+    entry_to_add,
+    settle_sources,
+)
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.rounds import Answer, Rule, settle
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.target_environment import (
     TargetEnvironment,
@@ -39,7 +41,6 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_resoluti
     ALWAYS,
     Found,
     Question,
-    resolve,
 )
 
 __all__ = ["Demand", "resolve_target"]
@@ -86,7 +87,8 @@ def resolve_target(
     )
     built = _built(question, python_section, packages, kept or (), site, work, cache, report)
     question = dataclasses.replace(question, local={name: [builds.local_wheel(wheel)] for name, wheel in built.items()})
-    answer = _settled(question, target["accelerator"], work, cache, report)
+    ask = _ask(python_section["resolution"], site, work, cache, report)
+    answer = _settled(question, ask, target["accelerator"], report)
     question, found = answer.question, answer.found
     raise_all(builds.built_against_others(built, {package.name: package.version for package in found}))
     entries = make_entries(_with_default(question, found), found, kept or (), Checks(cache.parent, report, every_byte))
@@ -98,7 +100,7 @@ def resolve_target(
         "indexes": dict(question.indexes.urls),
         "interpreter": None,
         "packages": entries,
-        "replaced": [*replaced, *answer.replaced],
+        "replaced": _told((*replaced, *answer.replaced), environment, report),
     }
 
 
@@ -122,11 +124,24 @@ def _built(
     return build_what_is_asked(wanted, question, build, work=work, cache=cache, report=report)
 
 
+def _ask(
+    rules: str, site: builds.Site, work: pathlib.Path, cache: pathlib.Path, report: c.Callable[[str], None]
+) -> c.Callable[[Question], Answer]:
+    """Who answers questions by the rules that the spec names."""
+
+    def entry_of(line: Line) -> str:
+        return entry_to_add(line.name, str(line.url), site.access, site.cache / "wheels")
+
+    def ask(question: Question) -> Answer:
+        return resolution.answer(question, rules, work=work, cache=cache, entry_of=entry_of, report=report)
+
+    return ask
+
+
 def _settled(
     question: Question,
+    ask: c.Callable[[Question], Answer],
     accelerator: str | None,
-    work: pathlib.Path,
-    cache: pathlib.Path,
     report: c.Callable[[str], None],
 ) -> Answer:
     """What meets the question and works together, with word of what a user should know of it."""
@@ -134,10 +149,6 @@ def _settled(
     asked = {line.name for line in question.lines}
     for note in package_notes.namesakes(question, asked):
         report(f"{where}: {note}")
-
-    def ask(question: Question) -> Answer:
-        with tempfile.TemporaryDirectory(prefix="resolve.", dir=work) as directory:
-            return Answer(question, resolve(question, directory=pathlib.Path(directory), cache=cache, report=report))
 
     answer = settle(question, ask, _RULES)
     further = package_notes.namesakes(question, {package.name for package in answer.found} - asked)
@@ -207,15 +218,22 @@ def _with_default(question: Question, found: c.Sequence[Found]) -> Question:
     return dataclasses.replace(question, indexes=question.indexes.with_default(url))
 
 
+def _told(
+    replaced: c.Iterable[Section], environment: TargetEnvironment, report: c.Callable[[str], None]
+) -> list[Document]:
+    """The lines that gave way, of which the user is told."""
+    told = [dict(each) for each in replaced]
+    for each in told:
+        report(f"{environment.where}: {each['line']} of {each['owner']} gives way to {each['by']}: {each['why']}")
+    return told
+
+
 def _unsupported(section: Section) -> list[FleetError]:
     faults = [
         FleetError("cannot be followed by this version of the collection", where=f"python.{key}", remedy="Take it out")
         for key in _NOT_YET
         if section[key]
     ]
-    if section["resolution"] != "strict":
-        what = f"{section['resolution']!r} cannot be followed by this version of the collection"
-        faults.append(FleetError(what, where="python.resolution", remedy="Take it out, or write 'strict'"))
     return faults
 
 

@@ -23,7 +23,7 @@ _MOST_ROUNDS: t.Final = 8
 class Answer:
     """What meets a question.
 
-    question: as it was asked at last, lines that gave way taken out. replaced: these lines, as the lock has them.
+    question: as it was asked at last, without what gave way. replaced: the lines that did, as the lock has them.
     """
 
     question: Question
@@ -37,11 +37,13 @@ Rule = c.Callable[[Answer], Question]
 
 def settle(question: Question, ask: c.Callable[[Question], Answer], rules: c.Sequence[Rule]) -> Answer:
     """The answer to ``question`` with which all rules are content. ask: raises FleetError when there is none."""
+    replaced: dict[tuple[str, str], c.Mapping[str, t.Any]] = {}
     for _round in range(_MOST_ROUNDS):
         answer = ask(question)
+        replaced.update({(each["owner"], each["line"]): each for each in answer.replaced})
         changed = _first_change(answer, rules)
         if changed is None:
-            return answer
+            return dataclasses.replace(answer, replaced=list(replaced.values()))
         question = changed
     raise FleetError(
         f"the packages do not come to rest within {_MOST_ROUNDS} rounds",

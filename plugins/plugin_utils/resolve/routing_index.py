@@ -82,7 +82,6 @@ class RoutingIndex:
         self._local = local
         self._cache = cache
         self._origins: dict[str, Origin] = {}
-        self._metadata: dict[str, bytes] = {}
         self._numbers = itertools.count()
         self._root = f"/{secrets.token_urlsafe(16)}"
         self._server = _Server(self)
@@ -162,12 +161,13 @@ class RoutingIndex:
         file = origin.file
         if origin.index == LOCAL:
             return next(w.metadata for wheels in self._local.values() for w in wheels if w.file == file.name)
-        if file.url not in self._metadata:
+        known = self._indexes.known_metadata
+        if file.url not in known:
             beside = self._metadata_beside(origin) if file.has_metadata else None
             if beside is None:
                 beside = read_metadata(file, self._indexes.access, self._cache)
-            self._metadata[file.url] = beside
-        return self._metadata[file.url]
+            known[file.url] = beside
+        return known[file.url]
 
     def _metadata_beside(self, origin: Origin) -> bytes | None:
         """The metadata file of a wheel (PEP 658); None where the index promises it and has none."""

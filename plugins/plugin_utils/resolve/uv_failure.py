@@ -13,7 +13,7 @@ import re
 import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import SPEC, TORCH_FAMILY, Line
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import Line
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import Indexes, without_credentials
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_causes import (
     NAME,
@@ -21,7 +21,6 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_causes i
     Failure,
     find_causes,
 )
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.requirements import canonical_name
 
 if t.TYPE_CHECKING:
     from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.target_environment import TargetEnvironment
@@ -29,11 +28,14 @@ if t.TYPE_CHECKING:
 _SHOWN_LINES: t.Final = 12
 _SHOWN_CHARACTERS: t.Final = 1500
 
-_BOUND = re.compile(rf"(?P<name>{NAME})(?P<bound>(?:[<>=!~]=?=?[^\s,]+,?)+)")
 _USER = re.compile(r"(?<=://)[^/\s@]*@")
 _PREFIX = re.compile(r"^(?:error: |\s*cause: |\s+)", re.MULTILINE)
 _OPTION_HINT = re.compile(r"hint: .*(`--|--\w|exclude-newer)")
 _NO_SOLUTION = "No solution found"
+# uv says on which hosts a requirement counts, inside of the package's name.
+_MARKER = re.compile(r"(?<=\w)\{[^{}]*\}")
+CONTRADICTION: t.Final = "requirements contradict each other"
+_SOMETHING_ELSE: t.Final = "Change one of these requirements, or leave one out"
 
 
 def explain(messages: str, lines: c.Sequence[Line], indexes: Indexes, environment: TargetEnvironment) -> FleetError:
@@ -41,89 +43,54 @@ def explain(messages: str, lines: c.Sequence[Line], indexes: Indexes, environmen
     failure = Failure(_plain(messages), lines, indexes, environment)
     text = failure.text
     if text.startswith(_NO_SOLUTION):
-        return _no_solution(Failure(text.partition("\n")[2], lines, indexes, environment))
+        return NoSolution(Failure(text.partition("\n")[2], lines, indexes, environment))
     if "conflicting URLs" in text:
-        return _conflict(failure)
+        return NoSolution(failure)
     if "URL dependencies must be expressed as direct" in text:
         return _url_of_a_package(failure)
     url = URL.search(text)
     if url and ("fetch" in text or "download" in text or "Request failed" in text):
         return _unreachable(failure, url[0])
-    what = f"uv failed: {_shortened(text)}{_wanted_by(failure.naming_file())}"
+    what = f"uv failed: {_shortened(text)}{listed(failure.naming_file())}"
     return FleetError(what, where=environment.where)
 
 
 def _plain(messages: str) -> str:
     """The messages without what is no error, and without secrets."""
     kept = [line for line in messages.splitlines() if line and not line.startswith(("warning: ", "Resolved "))]
-    return _USER.sub("", _PREFIX.sub("", "\n".join(kept)))
+    return _MARKER.sub("", _USER.sub("", _PREFIX.sub("", "\n".join(kept))))
 
 
-def _no_solution(failure: Failure) -> FleetError:
-    causes = find_causes(failure)
-    if not causes:
-        return _conflict(failure)
-    concerned = failure.concerned()
-    remedies = dict.fromkeys(cause.remedy for cause in causes)
-    if len({line.name for line in concerned if line.is_choosy}) < sum(line.is_choosy for line in concerned):
-        # Two lines about one package: without one of them another version would do.
-        remedies[_conflict_remedy(failure.text, concerned)] = None
-    return FleetError(
-        f"{'; '.join(cause.what for cause in causes)}{_wanted_by(concerned)}\nuv: {_shortened(failure.text)}",
-        where=failure.environment.where,
-        remedy=". ".join(remedies),
-    )
+class LinesFault(FleetError):
+    """A fault of requirement lines, which stand below each other at the end of ``what``; the remedy is a new line."""
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}\n{self.remedy}"
 
 
-def _conflict(failure: Failure) -> FleetError:
-    concerned = failure.concerned()
-    return FleetError(
-        f"the requirements contradict each other{_wanted_by(concerned)}\nuv: {_shortened(failure.text)}",
-        where=failure.environment.where,
-        remedy=_conflict_remedy(failure.text, concerned),
-    )
+class NoSolution(LinesFault):
+    """No packages meet a question.
+
+    causes: the plain reasons. concerned: the lines that take part, as far as uv's words tell. said: these words,
+    shortened, the last part of the message.
+    """
+
+    def __init__(self, failure: Failure) -> None:
+        self.causes = find_causes(failure)
+        self.concerned = failure.concerned()
+        self.said = _shortened(failure.text)
+        reasons = "; ".join(cause.what for cause in self.causes) or CONTRADICTION
+        remedies = dict.fromkeys(cause.remedy for cause in self.causes) or {_SOMETHING_ELSE: None}
+        super().__init__(
+            f"{reasons}{listed(self.concerned)}",
+            where=failure.environment.where,
+            remedy=f"{'. '.join(remedies)}\nuv: {self.said}",
+        )
 
 
-def _wanted_by(lines: c.Iterable[Line]) -> str:
+def listed(lines: c.Iterable[Line]) -> str:
+    """Lines with their owners, below each other, to end a message."""
     return "".join(f"\n  {line}" for line in lines)
-
-
-def _conflict_remedy(text: str, concerned: c.Sequence[Line]) -> str:
-    """What to write: lines of one's own for the nodes that take part, or one bound for everybody."""
-    name = _disputed(text, concerned)
-    owners = dict.fromkeys(line.demand.owner for line in concerned if line.demand.owner.startswith("node:"))
-    ways = []
-    if owners:
-        nodes = " or ".join(owner.removeprefix("node:") for owner in owners)
-        ways.append(f"give node {nodes} lines of its own in custom_nodes[].requirements")
-    if any(line.demand.owner == SPEC for line in concerned):
-        ways.append("change the entry of python_packages")
-    if name and name not in TORCH_FAMILY:
-        ways.append(f'say what counts for all: "python": {{"overrides": ["{_proposed(name, text, concerned)}"]}}')
-    sentence = "; or ".join(ways) or "change one of these requirements"
-    return f"{sentence[0].upper()}{sentence[1:]}"
-
-
-def _disputed(text: str, concerned: c.Sequence[Line]) -> str | None:
-    """The package that is wanted in two ways."""
-    bounds: dict[str, set[str]] = {}
-    for match in _BOUND.finditer(text):
-        bounds.setdefault(canonical_name(match["name"]), set()).add(match["bound"].rstrip(",."))
-    for line in concerned:
-        if line.requirement.specifier:
-            bounds.setdefault(line.name, set()).add(str(line.requirement.specifier))
-    ordered = sorted(bounds, key=lambda name: (-len(bounds[name]), name))
-    return ordered[0] if ordered else None
-
-
-def _proposed(name: str, text: str, concerned: c.Sequence[Line]) -> str:
-    """A bound on the disputed package: the spec's own if it has one, else the last line's, else one of uv's."""
-    own = [line for line in concerned if line.name == name and line.requirement.specifier]
-    own.sort(key=lambda line: line.demand.owner == SPEC)
-    if own:
-        return f"{name}{own[-1].requirement.specifier}"
-    match = next((match for match in _BOUND.finditer(text) if canonical_name(match["name"]) == name), None)
-    return f"{name}{match['bound'].rstrip(',.')}" if match else f"{name}==<version>"
 
 
 def _url_of_a_package(failure: Failure) -> FleetError:
@@ -148,7 +115,7 @@ def _unreachable(failure: Failure, url: str) -> FleetError:
             remedy=f'Check its address, or say where it is reached from here: comfy_python_indexes {{"{name}": "..."}}',
         )
     return FleetError(
-        f"{without_credentials(url)} cannot be had: {reason}{_wanted_by(failure.naming_file())}",
+        f"{without_credentials(url)} cannot be had: {reason}{listed(failure.naming_file())}",
         where=failure.environment.where,
         remedy="Check the URL, and that this machine reaches its host",
     )

@@ -312,7 +312,6 @@ def test_all_that_cannot_be_followed_is_said_at_once(resolver: Resolver) -> None
         resolver(
             providers={"cv2": "opencv-python"},
             provided=["torch"],
-            resolution="layered",
             overrides=["torch<2", "numpy>=2", "clip @ git+https://git.example/clip@main"],
             exclude=["pip"],
         )
@@ -320,7 +319,6 @@ def test_all_that_cannot_be_followed_is_said_at_once(resolver: Resolver) -> None
     beginnings = [
         "python.providers: cannot be followed",
         "python.provided: cannot be followed",
-        "python.resolution: 'layered' cannot be followed",
         "python.overrides: 'clip @ git+https://git.example/clip@main' needs a build",
         "python.overrides: torch is of the torch family",
         "python.exclude: every environment holds pip",

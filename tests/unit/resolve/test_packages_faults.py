@@ -37,75 +37,14 @@ def fault(resolver: Resolver, *demands: Demand, **given: t.Any) -> str:
     return str(caught.value)
 
 
-def test_a_conflict_names_the_lines_and_what_to_write(resolver: Resolver) -> None:
-    for version in ("1.26", "2.0"):
-        resolver.default.wheel("numpy", version)
-    text = fault(resolver, core("numpy", "pip"), node("comfyui-a", "numpy<2"), spec=["numpy>=2"])
-    assert text.startswith(
-        f"{WHERE}the requirements contradict each other\n"
-        "  node comfyui-a (requirements.txt): numpy<2\n"
-        "  spec: numpy>=2\n"
-        "uv: Because you require numpy<2 and numpy>=2"
-    )
-    assert "Give node comfyui-a lines of its own in custom_nodes[].requirements" in text
-    assert "or change the entry of python_packages" in text
-    assert text.endswith('"python": {"overrides": ["numpy>=2"]}')
-
-
-def test_what_a_conflict_says_to_write_solves_it(resolver: Resolver) -> None:
-    for version in ("1.26", "2.0"):
-        resolver.default.wheel("numpy", version)
-    text = fault(resolver, node("a", "numpy<2"), spec=["numpy>=2"])
-    assert '{"overrides": ["numpy>=2"]}' in text
-    target = resolver(node("a", "numpy<2"), spec=["numpy>=2"], overrides=["numpy>=2"])
-    assert "2.0" in {package["version"] for package in target["packages"] if package["name"] == "numpy"}
-
-
-def test_a_conflict_of_what_packages_need_names_those_who_asked_for_them(resolver: Resolver) -> None:
-    for version in ("1.26", "2.0"):
-        resolver.default.wheel("numpy", version)
-    resolver.default.wheel("old", "1.0", requires=["numpy<2"])
-    resolver.default.wheel("middle", "1.0", requires=["old"])
-    resolver.default.wheel("new", "1.0", requires=["numpy>=2"])
-    resolver.default.wheel("other", "1.0")
-    text = fault(resolver, core("new"), node("a", "middle", "other"), node("b", "other"))
-    assert "\n  core (requirements.txt): new\n  node a (requirements.txt): middle\nuv: " in text
-    assert "old depend on numpy<2" in text
-    assert "Give node a lines of its own" in text
-    assert '{"overrides": ["numpy' in text
-
-
-def test_a_conflict_about_torch_offers_no_override(resolver: Resolver) -> None:
-    for version in ("2.9", "2.10"):
-        resolver.default.wheel("torch", version)
-    resolver.default.wheel("torchvision", "0.24", requires=["torch==2.9"])
-    publish = resolver.forge.index(CPU)
-    for version in ("2.9+cpu", "2.10+cpu"):
-        publish.wheel("torch", version)
-    demands = [core("torch", "torchvision"), node("a", "torch>=2.10")]
-    for indexes in ([], [resolver.bound("torch")]):
-        text = fault(resolver, *demands, indexes=indexes)
-        assert "\n  core (requirements.txt): torchvision\n  node a (requirements.txt): torch>=2.10\n" in text
-        assert text.endswith("Give node a lines of its own in custom_nodes[].requirements")
-        assert "overrides" not in text
-        assert "comfyops-fleet" not in text
-
-
-def test_two_files_for_one_package(resolver: Resolver) -> None:
-    files = resolver.forge.index("files")
-    one, two = files.wheel("sage", "1.0"), files.wheel("sage", "2.0")
-    text = fault(resolver, node("a", f"sage @ {one.url}"), node("b", f"sage @ {two.url}"))
-    assert "the requirements contradict each other" in text
-    assert f"\n  node a (requirements.txt): sage @ {one.url}\n  node b (requirements.txt): sage @ {two.url}" in text
-
-
 def test_a_package_that_is_not_there(resolver: Resolver) -> None:
     resolver.default.wheel("box", "1.0", requires=["lidd"])
     text = fault(resolver, node("a", "box"))
-    assert text.startswith(f"{WHERE}the index pypi ({resolver.default.url}) has no package lidd\n")
-    assert "\n  node a (requirements.txt): box\n" in text
-    assert text.endswith(
-        'Check the spelling, or ask for it where it is: {"requirement": "lidd", "index": "<name>"} in python_packages'
+    assert text.startswith(
+        f"{WHERE}the index pypi ({resolver.default.url}) has no package lidd\n"
+        "  node a (requirements.txt): box\n"
+        'Check the spelling, or ask for it where it is: {"requirement": "lidd", "index": "<name>"} in python_packages\n'
+        "uv: Because lidd was not found"
     )
 
 
@@ -115,7 +54,7 @@ def test_a_bound_package_of_a_package_that_only_the_default_index_has(resolver: 
     text = fault(resolver, core("torch"), indexes=[resolver.bound("torch", "triton-cpu")])
     index = resolver.forge.index(CPU)
     assert text.startswith(f"{WHERE}the index {CPU} ({index.url}) has no package triton-cpu\n")
-    assert text.endswith("Check the spelling")
+    assert "\nCheck the spelling\nuv: " in text
 
 
 def test_a_bound_package_that_its_index_does_not_have(resolver: Resolver) -> None:
@@ -123,7 +62,7 @@ def test_a_bound_package_that_its_index_does_not_have(resolver: Resolver) -> Non
     index = resolver.forge.index(CPU)
     text = fault(resolver, core("sage"), indexes=[resolver.bound("sage")])
     assert text.startswith(f"{WHERE}the index {CPU} ({index.url}) has no package sage\n  core (requirements.txt): sage")
-    assert text.endswith("Check the spelling")
+    assert "\nCheck the spelling\nuv: " in text
 
 
 def test_a_version_that_is_not_there(resolver: Resolver) -> None:
@@ -158,8 +97,9 @@ def test_a_bound_that_leaves_only_versions_without_a_wheel(resolver: Resolver) -
     text = fault(resolver, node("a", "numpy>=1.26"), spec=["numpy<2"])
     expected = "numpy==1.26.4 has no wheel for Python 3.12 on x86_64-manylinux_2_28, only its source"
     assert text.startswith(f"{WHERE}{expected}")
-    assert "\n  node a (requirements.txt): numpy>=1.26\n  spec: numpy<2\n" in text
-    assert "or change the entry of python_packages" in text
+    assert (
+        '\n  spec: numpy<2\nChange in "python_packages" "numpy<2" to "numpy>=1.26".\nOr bound it to a version' in text
+    )
 
 
 def test_a_bound_above_all_versions(resolver: Resolver) -> None:
@@ -218,7 +158,7 @@ def test_a_pre_release_is_named_to_be_taken(resolver: Resolver) -> None:
     text = fault(resolver, core("box>=2"))
     assert "\n  core (requirements.txt): box>=2\n" in text
     assert f"there is no version box>=2: the index pypi ({resolver.default.url}) has box<=2.0rc1" in text
-    assert text.endswith("Name the pre-release itself: box>=2.0rc1")
+    assert ".\nOr name the pre-release itself: box>=2.0rc1\nuv: " in text
     target = resolver(core("box"), spec=["box>=2.0rc1"])
     assert [package["version"] for package in target["packages"]] == ["2.0rc1", "25.2"]
 

@@ -1,0 +1,181 @@
+# Copyright (c) 2026, the comfyops.fleet contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Requirement lines that clash, as a user has to hear of it: whose they are, and what to write into the spec."""
+
+from __future__ import annotations
+
+import collections.abc as c
+import dataclasses
+import json
+import re
+import typing as t
+
+from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import TORCH_FAMILY, Line
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.resolution_remedies import (
+    EntryOf,
+    Step,
+    Writing,
+    after_all,
+    entry_line,
+    next_step,
+    public,
+    solves,
+    write,
+)
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.resolution_rules import (
+    bind_torch,
+    chosen_torch,
+    override_lines,
+    without_torch,
+)
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.resolution_trials import Trials
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_causes import NAME
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_failure import (
+    CONTRADICTION,
+    LinesFault,
+    NoSolution,
+    listed,
+)
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_resolution import Question
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.requirements import canonical_name
+
+_MOST_CLASHES: t.Final = 8
+_BOUND = re.compile(rf"(?P<name>{NAME})(?P<bound>(?:[<>=!~]=?=?[^\s,]+,?)+)")
+# triton is torch's own affair.
+_ASKED_FOR: t.Final = TORCH_FAMILY - {"triton"}
+_NOTHING_HELPS: t.Final = (
+    "Ask for other versions: those of nodes in custom_nodes[].requirements, all others in python_packages"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Clash:
+    """Lines that clash, what they clash with beyond themselves, and why."""
+
+    lines: c.Sequence[Line]
+    bounds: c.Sequence[Line]
+    failure: NoSolution
+
+    @property
+    def is_about_torch(self) -> bool:
+        return bool(self.bounds)
+
+    def __str__(self) -> str:
+        head = CONTRADICTION
+        if self.is_about_torch:
+            head = "a node would move the torch that core and spec choose"
+        elif len(self.lines) == 1 and self.failure.causes:
+            head = "; ".join(cause.what for cause in self.failure.causes)
+        return f"{head}{listed([*self.lines, *self.bounds])}"
+
+
+def explain_conflict(question: Question, failure: NoSolution, trials: Trials, entry_of: EntryOf) -> FleetError:
+    """The error for a question that has no answer by the rules of ``strict``.
+
+    failure: why, as uv says it. entry_of: gives the entry of python_packages for a line that names a file.
+    """
+    asked, _replaced = override_lines(question, trials)
+    clashes: list[_Clash] = []
+    steps: list[Step] = []
+    current = asked
+    while len(clashes) < _MOST_CLASHES and trials.failure(bind_torch(current, trials)):
+        clash = _clash_in(bind_torch(current, trials), failure, trials)
+        # A line that has no answer by itself says why, and that tells more than to leave it out.
+        leave_out = len(clash.lines) > 1 or clash.is_about_torch
+        step = next_step(current, clash.lines, trials, leave_out=leave_out)
+        clashes.append(clash)
+        if step is None:
+            break
+        steps.append(step)
+        current = after_all([step], current)
+    if not clashes:
+        return failure
+    ways = _ways(asked, clashes, steps, trials, entry_of)
+    return LinesFault(
+        "\nand ".join(str(clash) for clash in clashes),
+        where=failure.where,
+        remedy=f"{ways}\nuv: {clashes[0].failure.said}",
+    )
+
+
+def _clash_in(question: Question, failure: NoSolution, trials: Trials) -> _Clash:
+    lines = trials.clash(question)
+    about = dataclasses.replace(question, lines=lines)
+    alone = trials.failure(without_torch(about))
+    if alone:
+        return _Clash(lines, (), alone)
+    pins = chosen_torch(question)
+    bound = trials.failure(about) or failure
+    named = {line.name for line in bound.concerned}
+    against = [pin for pin in pins if pin.name in named] or pins
+    own = [line for line in question.lines if not line.is_of_node and line.name in {pin.name for pin in against}]
+    return _Clash(lines, [*(line for line in own if line not in lines), *against], bound)
+
+
+def _ways(
+    question: Question, clashes: c.Sequence[_Clash], steps: c.Sequence[Step], trials: Trials, entry_of: EntryOf
+) -> str:
+    """What can be written, the best first; each was tried."""
+    writing = write(question, steps, trials, entry_of) if len(steps) == len(clashes) else None
+    ways = [str(writing)] if writing else []
+    if any(clash.is_about_torch for clash in clashes):
+        ways += _other_torch(question, trials)
+    elif writing is None or writing.requirements:
+        ways += [way for clash in clashes[:1] for way in _override(question, clash, trials)]
+    if len(clashes) == 1:
+        ways += [cause.remedy for cause in clashes[0].failure.causes if len(clashes[0].lines) == 1]
+    told = ".\nOr ".join(f"{way[0].lower()}{way[1:]}" for way in dict.fromkeys(ways)) or _NOTHING_HELPS
+    return f"{told[0].upper()}{told[1:]}"
+
+
+def _other_torch(question: Question, trials: Trials) -> c.Iterator[str]:
+    """The entries with which the whole fleet takes the torch that the nodes want."""
+    if trials.failure(question):
+        return
+    versions = trials.versions(question)
+    chosen = {line.name: line for line in chosen_torch(bind_torch(question, trials))}
+    moved = [
+        f"{name}=={public(version)}"
+        for name, version in sorted(versions.items())
+        if name in _ASKED_FOR and version and (name not in chosen or not _takes(chosen[name], version))
+    ]
+    if moved and solves(question, Writing([(entry, entry_line(entry)) for entry in moved], (), {}), (), trials):
+        yield f'to take that torch for the whole fleet, add to the spec "python_packages": {json.dumps(moved)}'
+
+
+def _takes(line: Line, version: str) -> bool:
+    return line.requirement.specifier.contains(version)
+
+
+def _override(question: Question, clash: _Clash, trials: Trials) -> c.Iterator[str]:
+    """The bound on a package that counts in place of those that packages themselves have."""
+    name = _disputed(clash)
+    if name is None or name in TORCH_FAMILY:
+        return
+    proposed = _proposed(name, clash)
+    overridden = dataclasses.replace(question, overrides=[*question.overrides, entry_line(proposed)])
+    if not trials.failure(bind_torch(overridden, trials)):
+        yield f'if they work with it in truth, say what counts for all: "python": {{"overrides": ["{proposed}"]}}'
+
+
+def _disputed(clash: _Clash) -> str | None:
+    """The package that is wanted in two ways."""
+    bounds: dict[str, set[str]] = {}
+    for match in _BOUND.finditer(clash.failure.said):
+        bounds.setdefault(canonical_name(match["name"]), set()).add(match["bound"].rstrip(",."))
+    for line in clash.lines:
+        if line.requirement.specifier:
+            bounds.setdefault(line.name, set()).add(str(line.requirement.specifier))
+    ordered = sorted(bounds, key=lambda name: (-len(bounds[name]), name))
+    return ordered[0] if ordered else None
+
+
+def _proposed(name: str, clash: _Clash) -> str:
+    """A bound on the disputed package: of the last line about it, else the last of uv's."""
+    own = [line for line in clash.lines if line.name == name and line.requirement.specifier]
+    if own:
+        return f"{name}{own[-1].requirement.specifier}"
+    bounds = [match["bound"] for match in _BOUND.finditer(clash.failure.said) if canonical_name(match["name"]) == name]
+    return f"{name}{bounds[-1].rstrip(',.')}"

@@ -1,0 +1,107 @@
+# Copyright (c) 2026, the comfyops.fleet contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The resolution ``layered``: of lines that have no answer together the later one wins, as when one file is installed
+after another.
+
+The order is that of the layers: core, the nodes as the spec lists them, python_packages; and within a file its lines. A
+line gives way exactly when it has no answer with the later lines that stand. What stands is one joint question, so as
+long as nothing clashes there is no difference to ``strict``. The torch family does not take part: it is what core and
+spec choose.
+"""
+
+from __future__ import annotations
+
+import collections.abc as c
+import dataclasses
+import typing as t
+
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import SPEC, Line
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.resolution_rules import (
+    Found,
+    Settled,
+    Solver,
+    bind_torch,
+    chosen_torch,
+    gave_way,
+    settle_jointly,
+)
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.resolution_trials import Trials
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_failure import NoSolution
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_resolution import Question
+
+_LATER: t.Final = "they cannot be met together, and the later line wins"
+_TORCH: t.Final = "no node moves the torch that core and spec choose"
+
+
+def settle_in_layers(question: Question, solver: Solver[Found], trials: Trials) -> Settled[Found]:
+    """The answer in which later lines win. Raises NoSolution for a line that has no answer even by itself."""
+    try:
+        return settle_jointly(question, solver, trials)
+    except NoSolution:
+        pass
+    nodes = [line for line in question.lines if line.is_of_node]
+    own = dataclasses.replace(question, lines=[line for line in question.lines if line not in nodes])
+    layers = _Layers(own, trials)
+    stand = layers.settle()
+    before = [line for line in stand if line.demand.owner != SPEC]
+    after = [line for line in stand if line.demand.owner == SPEC]
+    bound = bind_torch(dataclasses.replace(question, lines=[*before, *nodes, *after]), trials)
+    all_layers = _Layers(bound, trials)
+    remaining = dataclasses.replace(bound, lines=all_layers.settle())
+    replaced = {**layers.replaced, **all_layers.replaced}
+    return Settled(remaining, solver.solve(remaining), list(replaced.values()))
+
+
+class _Layers:
+    """The lines of a question, of which the earlier ones give way. replaced: those that did, by owner and line."""
+
+    def __init__(self, question: Question, trials: Trials) -> None:
+        self.replaced: dict[tuple[str, str], dict[str, str]] = {}
+        self._question = question
+        self._trials = trials
+        # The last line first.
+        self._lines = list(reversed(question.lines))
+
+    def settle(self) -> list[Line]:
+        """The lines that stand, in their order. Raises NoSolution for one that has no answer even by itself."""
+        while self._failure(self._lines):
+            self._give_way(self._first_too_many())
+        return self._lines[::-1]
+
+    def _failure(self, lines: c.Sequence[Line]) -> NoSolution | None:
+        return self._trials.failure(self._about(lines))
+
+    def _about(self, lines: c.Sequence[Line]) -> Question:
+        return dataclasses.replace(self._question, lines=lines[::-1])
+
+    def _first_too_many(self) -> int:
+        """The place of the first line that has no answer with those before it."""
+        least, most = 1, len(self._lines)
+        while least < most:
+            middle = (least + most) // 2
+            least, most = (least, middle) if self._failure(self._lines[:middle]) else (middle + 1, most)
+        return least - 1
+
+    def _give_way(self, place: int) -> None:
+        loser, later = self._lines[place], self._lines[:place]
+        record = self._record(loser, later)
+        self.replaced[record["owner"], record["line"]] = record
+        bare = [loser.bare()] if loser.is_choosy else []
+        if bare and self._failure([*later, *bare]):
+            bare = []
+        self._lines[place : place + 1] = bare
+
+    def _record(self, loser: Line, later: c.Sequence[Line]) -> dict[str, str]:
+        """What the lock says of the line that gives way to later ones. Raises NoSolution when it is at fault alone."""
+        torch = chosen_torch(self._question)
+        same = (line for line in [*later, *self._question.constraints] if line.name == loser.name)
+        winner = next((line for line in same if self._trials.contradict(self._question, [line], loser)), None)
+        if winner is None:
+            clash = [line for line in self._trials.clash(self._about([*later, loser])) if line is not loser]
+            winner = clash[-1] if clash else None
+        if winner is None:
+            # Raises when it has no answer by itself, else it does not fit what binds all lines, such as the torch.
+            self._trials.versions(dataclasses.replace(self._question, lines=[loser], constraints=()))
+            winner = [*torch, *self._question.constraints][0]
+        return gave_way(loser, winner, _TORCH if winner in torch else _LATER)
