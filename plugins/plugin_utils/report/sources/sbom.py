@@ -11,6 +11,7 @@ from __future__ import annotations
 import collections.abc as c
 import datetime
 import json
+import re
 import typing as t
 import urllib.parse
 import uuid
@@ -40,6 +41,8 @@ if t.TYPE_CHECKING:
     from packageurl import PackageURL
 
 _GITHUB: t.Final = "github.com"
+# git-clone(1): the scp-like syntax, a colon without a slash before it.
+_SHORT: t.Final = re.compile(r"(?P<host>(?:[^/:@]+@)?[^/:]+):(?P<path>(?!//).+)")
 _OWN: t.Final = "comfyops:"
 _NO_CONTENT: t.Final = "Metadata alone, made by the host itself: {} is installed in its place"
 
@@ -184,7 +187,7 @@ def _references(entry: Entry) -> c.Iterator[ExternalReference]:
             type=ExternalReferenceType.DISTRIBUTION, url=XsUri(package.url), hashes=_hashes(package.sha256)
         )
     if "git" in built:
-        yield ExternalReference(type=ExternalReferenceType.SCM, url=XsUri(built["git"]), comment=built["commit"])
+        yield from _scm(built["git"], built["commit"])
     elif built and not _is_local(built["url"]):
         yield ExternalReference(
             type=ExternalReferenceType.SOURCE_DISTRIBUTION, url=XsUri(built["url"]), hashes=_hashes(built["sha256"])
@@ -200,7 +203,10 @@ def _pedigree(package: Package) -> Pedigree | None:
         return None
     held = ", ".join(f"{each['name']} {each['version']} (sha256 {each['sha256']})" for each in built["requires"])
     notes = f"Built with Python {built['python']} and {held or 'nothing else'}"
-    commits = [Commit(uid=built["commit"], url=XsUri(built["git"]))] if "git" in built else []
+    commits = []
+    if "git" in built:
+        url = None if _is_local(built["git"]) else XsUri(_uri(built["git"]))
+        commits = [Commit(uid=built["commit"], url=url)]
     return Pedigree(commits=commits, notes=notes)
 
 
@@ -208,8 +214,20 @@ def _built_by(package: Package) -> str | None:
     return f"Python {package.built_from['python']}" if package.built_from else None
 
 
-def _checkout(checkout: Checkout, reference: str, kind: t.Any) -> Component:
+def _scm(repo: str, commit: str | None = None) -> c.Iterator[ExternalReference]:
     from cyclonedx.model import ExternalReference, ExternalReferenceType, XsUri
+
+    if not _is_local(repo):
+        yield ExternalReference(type=ExternalReferenceType.SCM, url=XsUri(_uri(repo)), comment=commit)
+
+
+def _uri(repo: str) -> str:
+    """The URI of a repository, whose address may be git's short one for ssh: ``git@host:path``."""
+    short = _SHORT.fullmatch(repo)
+    return f"ssh://{short['host']}/{short['path'].lstrip('/')}" if short else repo
+
+
+def _checkout(checkout: Checkout, reference: str, kind: t.Any) -> Component:
     from cyclonedx.model.component import Component
 
     return Component(
@@ -218,7 +236,7 @@ def _checkout(checkout: Checkout, reference: str, kind: t.Any) -> Component:
         version=checkout.commit,
         bom_ref=reference,
         purl=_repository(checkout.name, checkout.repo, checkout.commit),
-        external_references=[ExternalReference(type=ExternalReferenceType.SCM, url=XsUri(checkout.repo))],
+        external_references=_scm(checkout.repo),
         components=[_submodule(each, reference) for each in checkout.submodules],
     )
 
@@ -239,11 +257,12 @@ def _repository(name: str, url: str, commit: str) -> PackageURL:
     """Source: the package-url specification, types github and generic."""
     from packageurl import PackageURL
 
-    parts = urllib.parse.urlsplit(url)
+    uri = _uri(url)
+    parts = urllib.parse.urlsplit(uri)
     owner, _slash, repository = parts.path.strip("/").removesuffix(".git").partition("/")
     if parts.hostname == _GITHUB and repository and "/" not in repository:
         return PackageURL("github", owner.lower(), repository.lower(), commit)
-    return PackageURL("generic", None, name, commit, {"vcs_url": f"git+{url}@{commit}"})
+    return PackageURL("generic", None, name, commit, {} if _is_local(url) else {"vcs_url": f"git+{uri}@{commit}"})
 
 
 def _interpreter(target: TargetSources) -> list[Component]:
