@@ -136,4 +136,4 @@ def _means(url: str, asked: str) -> str:
             "Set GOOGLE_APPLICATION_CREDENTIALS (or run 'gcloud auth application-default login') on the control node, "
             f"or put a token or an HMAC key pair for {host} into comfy_credentials"
         )
-    return f"Put a token for {host} into comfy_credentials"
+    return f"Put a token for {host} into comfy_credentials (a key pair where it speaks S3)"

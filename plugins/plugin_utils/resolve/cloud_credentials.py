@@ -5,7 +5,8 @@
 
 Amazon's: the variables, then the profile of the credentials file. They are for Amazon's hosts, and for the one that
 AWS_ENDPOINT_URL_S3 (or AWS_ENDPOINT_URL) names. Google's: what google-auth finds (application default credentials), as
-a token that holds for an hour. Nothing is asked for before a store has refused, or has objects that hosts need.
+a token that holds for an hour, for Google's hosts and the one of CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE. Nothing is
+asked for before a store has refused, or has objects that hosts need.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.models.origin impor
 
 _READ_ONLY = "https://www.googleapis.com/auth/devstorage.read_only"
 _GOOGLE = ("", ".exceptions", ".transport.requests")
-_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+_AMAZON_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+_GOOGLE_ENDPOINTS = ("CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE",)
 
 
 class CloudCredentials:
@@ -39,15 +41,15 @@ class CloudCredentials:
         Raises FleetError for one that is there and cannot be used.
         """
         host = urllib.parse.urlsplit(url).hostname or ""
-        if is_google(host):
+        if is_google(host) or self._is_named(url, _GOOGLE_ENDPOINTS):
             return self._google_token
-        if is_amazon(host) or self._is_named(url):
+        if is_amazon(host) or self._is_named(url, _AMAZON_ENDPOINTS):
             return self._amazon_pair
         return None
 
-    def _is_named(self, url: str) -> bool:
-        """Whether the user has said that Amazon's variables are for this place."""
-        named = next((self._environ[name] for name in _ENDPOINTS if self._environ.get(name)), None)
+    def _is_named(self, url: str, variables: c.Iterable[str]) -> bool:
+        """Whether the user has said that the credentials are for this place, too."""
+        named = next((self._environ[name] for name in variables if self._environ.get(name)), None)
         return named is not None and origin(named) == origin(url)
 
     @functools.cached_property

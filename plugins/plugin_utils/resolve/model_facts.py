@@ -25,6 +25,7 @@ _DIGESTS = {
     "Content-Digest": re.compile(r"sha-256=:([^:]+):"),
     "Digest": re.compile(r"sha-256=([A-Za-z0-9+/=]+)", re.I),
 }
+_ETAG_OF_PARTS = re.compile(r'"?[0-9a-f]{32}-[0-9]+"?')
 _OF_A_PART = "Content-Range"
 
 
@@ -65,10 +66,15 @@ def _in_hex(headers: email.message.Message) -> str | None:
     return None
 
 
+def _is_of_the_whole(headers: email.message.Message) -> bool:
+    """Whether Amazon's checksum is of the object; of one that came in parts it usually is of their checksums."""
+    kind = headers.get(_AMAZON_KIND, "").upper()
+    return kind == "FULL_OBJECT" or (not kind and not _ETAG_OF_PARTS.fullmatch(headers.get("ETag", "")))
+
+
 def _in_base64(headers: email.message.Message) -> str | None:
-    # A checksum of the parts' checksums is none of the object; nor is one of the part that was asked for.
-    composite = headers.get(_AMAZON_KIND, "").upper() == "COMPOSITE"
-    values = [] if composite else [headers.get(_AMAZON, "")]
+    values = [headers.get(_AMAZON, "") if _is_of_the_whole(headers) else ""]
+    # A digest of the content is one of the part where a part was asked for.
     names = [name for name in _DIGESTS if name == "Repr-Digest" or _OF_A_PART not in headers]
     values += [found[1] for name in names if (found := _DIGESTS[name].search(headers.get(name, "")))]
     for value in values:

@@ -10,6 +10,7 @@ import typing as t
 
 from tests.support.forge import faults as fault_effects
 from tests.support.forge.blobs import BlobService
+from tests.support.forge.buckets import BucketService, StoredObject
 from tests.support.forge.civitai import CivitaiService, CivitaiVersion
 from tests.support.forge.contents import ContentKind, ContentStore, generated
 from tests.support.forge.faults import Fault, FaultKind, Faults
@@ -70,6 +71,7 @@ class Forge:
         self._models = ModelService(self.base_url, self._blobs)
         self._hub = HubService(self._contents, self._blobs)
         self._civitai = CivitaiService(self.base_url, self._contents, self._blobs)
+        self.buckets = BucketService(self.base_url)
         self.mirror = MirrorService(self._contents)
         self._routes = self._make_routes()
 
@@ -84,6 +86,7 @@ class Forge:
             ("main", "mirror"): self.mirror.answer,
             ("main", "hub"): self._hub.answer,
             ("main", "civitai"): self._civitai.answer,
+            ("main", "storage"): self.buckets.answer,
             ("blob", "blob"): self._blobs.answer,
         }
 
@@ -139,6 +142,15 @@ class Forge:
         """The Hub repository ``organisation/name``, made where it is new."""
         return self._hub.repository(name, gated_token)
 
+    def stored(
+        self, bucket: str, key: str, content: bytes | None = None, *, size: int = 4096, **more: t.Any
+    ) -> StoredObject:
+        """Puts an object into a bucket of the Google-like storage; ``more`` are fields of ``StoredObject``."""
+        stored = self._contents.add(
+            generated("safetensors", size, f"{bucket}/{key}") if content is None else (content,)
+        )
+        return self.buckets.put(bucket, key, stored, **more)
+
     def civitai(self, number: int) -> CivitaiVersion:
         """The civitai model version of that number, made where it is new."""
         return self._civitai.version(number)
@@ -172,6 +184,11 @@ class Forge:
     def civitai_url(self) -> str:
         """The base URL of the civitai-like site."""
         return f"{self.base_url}/civitai"
+
+    @property
+    def storage_url(self) -> str:
+        """The endpoint of the Google-like storage."""
+        return f"{self.base_url}/storage"
 
     @property
     def mirror_url(self) -> str:
