@@ -50,7 +50,9 @@ def settle_in_layers(question: Question, solver: Solver[Found], trials: Trials) 
     all_layers = _Layers(bound, trials)
     remaining = dataclasses.replace(bound, lines=all_layers.settle())
     replaced = {**layers.replaced, **all_layers.replaced}
-    return Settled(remaining, solver.solve(remaining), list(replaced.values()))
+    asked = [(line.demand.owner, line.written or line.text) for line in question.lines]
+    in_order = [replaced[line] for line in dict.fromkeys(asked) if line in replaced]
+    return Settled(remaining, solver.solve(remaining), in_order)
 
 
 class _Layers:

@@ -311,3 +311,99 @@ class TestTheTorchOfTheFleet:
         text = fault(resolver, *demands, **given)
         assert '"python_packages": ["torch==2.10.0"]' in text
         assert versions(follow(resolver, text, *demands, spec=[], **given)) == {"torch": "2.10.0+cpu"}
+
+
+class TestLayered:
+    """resolution: layered. Core, the nodes in their order, the spec: of lines that clash the later one wins."""
+
+    def test_what_fits_together_is_as_in_strict(self, torches: Resolver) -> None:
+        publish(torches, "numpy", "1.26", "2.0")
+        publish(torches, "tool", "1.0", "2.0", v2_0="numpy<2")
+        demands = [core("torch", "numpy"), node("a", "tool", "torchvision"), node("b", "numpy>=1.20")]
+        assert torches(*demands, resolution="layered") == torches(*demands)
+
+    def test_the_later_line_wins(self, resolver: Resolver) -> None:
+        publish(resolver, "numpy", "1.26", "2.0", "2.1")
+        demands = [core("numpy>=2.1"), node("a", "numpy<2"), node("b", "numpy==2.0")]
+        target = resolver(*demands, resolution="layered")
+        assert versions(target) == {"numpy": "2.0"}
+        assert target["replaced"] == [
+            replaced("core", "numpy>=2.1", "node:b: numpy==2.0", LATER),
+            replaced("node:a", "numpy<2", "node:b: numpy==2.0", LATER),
+        ]
+        assert f"{WHERE}numpy<2 of node:a gives way to node:b: numpy==2.0: {LATER}" in resolver.notes
+        target = resolver(*demands, spec=["numpy<2"], resolution="layered")
+        assert versions(target) == {"numpy": "1.26"}
+        assert [(each["owner"], each["by"]) for each in target["replaced"]] == [
+            ("core", "spec: numpy<2"),
+            ("node:b", "spec: numpy<2"),
+        ]
+
+    def test_the_order_of_the_nodes_in_the_spec_counts(self, resolver: Resolver) -> None:
+        publish(resolver, "numpy", "1.26", "2.0")
+        demands = [node("a", "numpy<2"), node("b", "numpy>=2")]
+        assert versions(resolver(*demands, resolution="layered")) == {"numpy": "2.0"}
+        assert versions(resolver(*demands[::-1], resolution="layered")) == {"numpy": "1.26"}
+
+    def test_within_a_file_the_later_line_wins(self, resolver: Resolver) -> None:
+        publish(resolver, "numpy", "1.26", "2.0")
+        target = resolver(node("a", "numpy<2", "numpy>=2"), resolution="layered")
+        assert versions(target) == {"numpy": "2.0"}
+        assert target["replaced"] == [replaced("node:a", "numpy<2", "node:a: numpy>=2", LATER)]
+
+    def test_a_line_that_is_met_by_what_stands_changes_nothing(self, resolver: Resolver) -> None:
+        publish(resolver, "numpy", "1.26", "2.0", "2.1")
+        demands = [core("numpy==2.0"), node("a", "numpy<2"), node("b", "numpy>=2"), node("c", "numpy>=1.20")]
+        target = resolver(*demands, resolution="layered")
+        assert versions(target) == {"numpy": "2.0"}
+        assert [each["owner"] for each in target["replaced"]] == ["node:a"]
+
+    def test_a_line_that_loses_takes_another_version_where_one_fits(self, resolver: Resolver) -> None:
+        publish(resolver, "numpy", "1.26", "2.0")
+        publish(resolver, "tool", "1.0", "2.0", v1_0="numpy<2", v2_0="numpy>=2")
+        publish(resolver, "old", "1.0", v1_0="numpy<2")
+        target = resolver(node("a", "tool==1.0", "old"), node("b", "numpy>=2"), resolution="layered")
+        assert versions(target) == {"numpy": "2.0", "tool": "2.0"}
+        assert target["replaced"] == [
+            replaced("node:a", "tool==1.0", "node:b: numpy>=2", LATER),
+            replaced("node:a", "old", "node:b: numpy>=2", LATER),
+        ]
+
+    def test_no_node_moves_the_torch(self, torches: Resolver) -> None:
+        publish(torches, "xformers", "0.1", v0_1="torch==2.9.0")
+        demands = [core("torch"), node("a", "torch==2.1.0", "torchvision<0.20"), node("b", "xformers")]
+        target = torches(*demands, resolution="layered")
+        assert versions(target) == {"torch": "2.10.0", "torchvision": "0.25.0"}
+        assert [(each["owner"], each["line"], each["by"], each["why"]) for each in target["replaced"]] == [
+            ("node:a", "torch==2.1.0", "core and spec: torch==2.10.0", NO_NODE),
+            ("node:a", "torchvision<0.20", "core and spec: torch==2.10.0", NO_NODE),
+            ("node:b", "xformers", "core and spec: torch==2.10.0", NO_NODE),
+        ]
+
+    def test_the_spec_chooses_the_torch(self, torches: Resolver) -> None:
+        demands = [core("torch>=2.9", "torchvision==0.24.0"), node("a", "torch==2.9.0")]
+        target = torches(*demands, spec=["torch==2.1.0"], resolution="layered")
+        assert versions(target) == {"torch": "2.1.0", "torchvision": "0.16.0"}
+        assert {(each["owner"], each["line"]) for each in target["replaced"]} == {
+            ("core", "torch>=2.9"),
+            ("core", "torchvision==0.24.0"),
+            ("node:a", "torch==2.9.0"),
+        }
+
+    def test_a_line_that_nothing_meets_is_an_error(self, resolver: Resolver) -> None:
+        publish(resolver, "box", "1.0")
+        text = fault(resolver, core("box"), node("a", "absent"), resolution="layered")
+        assert text.startswith(f"{WHERE}the index pypi ({resolver.default.url}) has no package absent\n")
+
+    def test_the_same_input_gives_the_same_answer_in_few_questions(self, resolver: Resolver) -> None:
+        publish(resolver, "numpy", "1.26", "2.0")
+        for number in range(20):
+            publish(resolver, f"tool{number}", "1.0")
+        many = [node(f"n{number}", f"tool{number}", "numpy") for number in range(20)]
+        demands = [core("numpy"), node("first", "numpy<2"), *many, node("last", "numpy>=2")]
+        resolver.forge.forget_requests()
+        first = resolver(*demands, resolution="layered", place="one")
+        asked = [request for request in resolver.forge.requests if request.path == "/simple/numpy/"]
+        assert first == resolver(*demands, resolution="layered", place="two")
+        assert [each["owner"] for each in first["replaced"]] == ["node:first"]
+        assert len(asked) <= 20
