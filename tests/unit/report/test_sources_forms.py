@@ -48,7 +48,7 @@ def test_tables_of_markdown_are_whole(report: Report) -> None:
     for heading, (head, line, *rows) in tables(text).items():
         assert set(line) == {"---"}, heading
         assert {len(row) for row in (head, line, *rows)} == {len(head)}, heading
-    (replaced,) = tables(text)["Requirement lines that do not count"][2:]
+    (replaced,) = tables(text)["Requirement lines that do not count (1)"][2:]
     assert replaced == ["**node palette**", "`torch==2.8`", "torch>=2", r"a \| b and \`c\`, \<d> \_e\_ f_g"]
     assert r"Some \*licence\* \| other" in text
 
@@ -61,12 +61,14 @@ def test_markdown_has_the_sections_of_the_document_it_replaces(report: Report) -
     assert summary[2][:3] == ["PyPI", "6", "46.1 %"]
     assert {row[0] for row in summary[3:-1]} >= {"built from git", "built from a source archive", "index pytorch-cu130"}
     assert [row[0] for row in found["Built from source (2)"][2:]] == ["**archived**", "**gitty**"]
-    reasons = {row[0]: row[2] for row in found["Not from the default index, and why"][2:]}
+    reasons = {row[0]: row[2] for row in found["Not from the default index, and why (7)"][2:]}
     assert reasons["**torch**"] == "bound to the index pytorch-cu130: https://torch.example/whl/cu130"
     assert reasons["**opencv-python**"] == (
         "opencv-contrib-python is installed in its place; this has no content of its own"
     )
-    assert ["**leaf**", "1.5", "below 1.9", "**hen**", "`leaf<1.9`"] in found["Who keeps what below which version"]
+    assert ["**leaf**", "1.5", "below 1.9", "**hen**", "`leaf<1.9`"] in found["Who keeps what below which version (3)"]
+    built = [row[:3] for row in found["Built for a torch, a CUDA or a GPU (1)"][2:]]
+    assert built == [["**kernels**", "1.0.2+torch2.9", "torch 2.9"]]
     assert len(found["Hashes"]) == 2 + 13
     assert "    PyPI                              46.1 %  ##################" in text.splitlines()
 

@@ -19,6 +19,7 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.mode
     Sources,
     TargetSources,
 )
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.tables import compiled_rows
 
 SOURCES_VERSION: t.Final = 1
 Document = dict[str, t.Any]
@@ -66,6 +67,10 @@ def _target(sources: TargetSources, coverage: Coverage) -> Document:
             for name, limits in capped.items()
             if any(limit.at_most for limit in limits)
         },
+        "compiled": [
+            {"name": row.name, "built_for": row.built_for, "runs_on": row.runs_on, "misfit": row.why or None}
+            for row in compiled_rows(sources)
+        ],
         "replaced": [
             {"owner": each.owner, "line": each.line, "by": each.by, "why": each.why} for each in target.replaced
         ],

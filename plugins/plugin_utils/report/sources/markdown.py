@@ -54,6 +54,7 @@ def _target(sources: TargetSources, coverage: Coverage) -> Lines:
         _section(tables.built(sources)),
         *_by_source(sources),
         _section(tables.exceptions(sources)),
+        _section(tables.compiled(sources)),
         _section(tables.replaced(sources)),
         _section(tables.held_back(sources)),
         _parts("Who needs them", "needed by", sources.by_owner),
@@ -135,7 +136,7 @@ def _section(table: tables.Table) -> Lines:
     note = ["", table.note] if table.note else []
     return [
         "",
-        f"### {table.title}",
+        f"### {table.heading}",
         *note,
         "",
         *_table(table.head, [[_text(cell) for cell in row] for row in table.rows]),

@@ -10,8 +10,9 @@ import dataclasses
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import failures
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.coverage import Coverage
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.graph import shown
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.graph import PACKAGE, shown
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.model import Entry, TargetSources
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import abi
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,12 +42,17 @@ class Table:
     note: str = ""
     is_list: bool = True
 
+    @property
+    def heading(self) -> str:
+        """The title, with how many rows there are."""
+        return f"{self.title} ({len(self.rows)})" if self.is_list else self.title
+
 
 def built(sources: TargetSources) -> Table:
     """What was built of source, of which, and with what."""
     rows = [
         (
-            Name(f"package:{entry.package.name}"),
+            Name(f"{PACKAGE}{entry.package.name}"),
             entry.package.version,
             entry.origin or "",
             built_by(entry),
@@ -62,7 +68,7 @@ def built(sources: TargetSources) -> Table:
 def exceptions(sources: TargetSources) -> Table:
     """What does not come from the default index, and why."""
     rows = [
-        (Name(f"package:{entry.package.name}"), entry.source, _reason(entry))
+        (Name(f"{PACKAGE}{entry.package.name}"), entry.source, _reason(entry))
         for entry in sources.entries
         if not entry.is_of_default_index
     ]
@@ -79,7 +85,7 @@ def held_back(sources: TargetSources) -> Table:
     """Who keeps which package below which version: lines with an upper end."""
     rows = [
         (
-            Name(f"package:{name}"),
+            Name(f"{PACKAGE}{name}"),
             entry.package.version,
             limit.at_most,
             Name(limit.edge.requester),
@@ -92,6 +98,22 @@ def held_back(sources: TargetSources) -> Table:
     head = ("package", "locked", "kept", "by", "line")
     note = "The version that is locked is at or below each of these; whoever wants more has to change them."
     return Table("Who keeps what below which version", head, tuple(rows), note)
+
+
+def compiled(sources: TargetSources) -> Table:
+    """The packages that were built for one torch, CUDA or GPU, and whether they fit the target."""
+    rows = [
+        (Name(f"{PACKAGE}{row.name}"), row.version, row.built_for or "any", row.runs_on or "any", row.why or "yes")
+        for row in compiled_rows(sources)
+    ]
+    head = ("package", "version", "built for", "compute capability", "fits")
+    return Table("Built for a torch, a CUDA or a GPU", head, tuple(rows))
+
+
+def compiled_rows(sources: TargetSources) -> list[abi.Row]:
+    """The same as data."""
+    users = {edge.requester.removeprefix(PACKAGE) for edge in sources.graph.asking_for("torch")}
+    return abi.abi_rows({entry.package.name: entry.package.version for entry in sources.entries}, users)
 
 
 def counted(coverage: Coverage) -> Table:
@@ -115,7 +137,7 @@ def counted(coverage: Coverage) -> Table:
 def imports(coverage: Coverage) -> Table:
     """The modules that were imported on hosts, and what Python said against it."""
     rows = [
-        (Code(module), Name(f"package:{row.name}") if row.locked else row.name, error or "imports")
+        (Code(module), Name(f"{PACKAGE}{row.name}") if row.locked else row.name, error or "imports")
         for row in coverage.rows
         for module, error in sorted(row.modules.items())
     ]

@@ -144,6 +144,7 @@ def _exceptions(sources: TargetSources, coverage: Coverage) -> c.Iterator[Child]
     for table in (
         tables.built(sources),
         tables.exceptions(sources),
+        tables.compiled(sources),
         tables.replaced(sources),
         tables.held_back(sources),
         tables.counted(coverage),

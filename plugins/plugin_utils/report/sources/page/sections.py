@@ -75,8 +75,7 @@ def table_section(table: tables.Table, is_open: bool = True) -> Element | None:
     head = tag("tr", {}, *(tag("th", {"scope": "col"}, text) for text in table.head))
     rows = [tag("tr", {}, *(tag("td", {}, _cell(cell)) for cell in row)) for row in table.rows]
     drawn = tag("table", {"class": "plain"}, tag("thead", {}, head), tag("tbody", {}, *rows))
-    title = f"{table.title} ({len(table.rows)})" if table.is_list else table.title
-    return section(title, tag("div", {"class": "scroll"}, drawn), note=table.note, is_open=is_open)
+    return section(table.heading, tag("div", {"class": "scroll"}, drawn), note=table.note, is_open=is_open)
 
 
 def _cell(cell: tables.Cell) -> Child:
