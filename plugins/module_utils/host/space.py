@@ -73,19 +73,23 @@ def human(size: float) -> str:
     return f"{size:.1f} TB"
 
 
-def unwritable(root: pathlib.Path) -> list[FleetError]:
-    """A fault when this user can not write below ``root``, with the two ways out."""
+def unwritable(root: pathlib.Path, variable: str = "comfy_root") -> list[FleetError]:
+    """A fault when this user can not write below ``root``, which ``variable`` says, with the two ways out."""
     place = nearest_existing(root)
     if place.is_dir() and os.access(place, os.W_OK | os.X_OK):
         return []
     return [
         FleetError(
-            f"user id {os.geteuid()} may not write here",
+            f"user id {os.geteuid()} may not write here{_why(place)}",
             where=str(place),
-            remedy=f"Either give {root} to that user (once, as root: install -d -o USER {root}), or set comfy_root to "
+            remedy=f"Either give {root} to that user (once, as root: install -d -o USER {root}), or set {variable} to "
             "a directory of its own; become is yours to set in the inventory",
         )
     ]
+
+
+def _why(place: pathlib.Path) -> str:
+    return ", the file system is mounted read-only" if os.statvfs(place).f_flag & os.ST_RDONLY else ""
 
 
 def obstacles(layout: Layout, plan: Plan) -> list[FleetError]:

@@ -112,4 +112,12 @@ def _link(context: Context) -> None:
     link = context.home / ENVIRONMENT_LINK
     if link.exists() and not link.is_symlink():
         move(link, new_aside(context.layout.aside) / context.home.name / link.name)
-    replace_link(link, link_text(context))
+    try:
+        replace_link(link, link_text(context))
+    except OSError as error:
+        raise FleetError(
+            f"a symbolic link can not be made ({error.strerror})",
+            where=str(link),
+            remedy="Builds and environments need a file system with symbolic links: put comfy_root on one; models and "
+            "comfy_cache_dir may stay on another",
+        ) from error

@@ -13,7 +13,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.change import Need
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.context import Context
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import Layout
-from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import nearest_existing, shortages
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import nearest_existing, shortages, unwritable
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import Package
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.held import in_store, installed_of, is_held
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.indexes import missing_indexes
@@ -90,10 +90,12 @@ def needs(context: Context, means: Means) -> tuple[Need, ...]:
 def obstacles(context: Context, means: Means) -> tuple[FleetError, ...]:
     """What stands in the way: no interpreter, an index that nobody locates, offline also what is nowhere.
 
-    Where what there is goes first, also that it is in use, or not enough.
+    Also a cache that can not be written. Where what there is goes first, also that it is in use, or not enough.
     """
+    layout = context.layout
+    cache = () if unwritable(layout.root) else unwritable(layout.cache, "comfy_cache_dir")
     room = means.old.faults(needs(context, means)) if means.old else ()
-    return (*_no_interpreter(context, means), *missing_indexes(context), *_missing(context, means), *room)
+    return (*_no_interpreter(context, means), *missing_indexes(context), *_missing(context, means), *cache, *room)
 
 
 def _no_interpreter(context: Context, means: Means) -> list[FleetError]:
