@@ -29,9 +29,7 @@ def unmet_requirements(context: Context) -> list[FleetError]:
     environment = context.environment
     question = {
         "site": str(environment_site(environment, context.target.python)),
-        "requirements": [
-            {"owner": each.owner, "file": each.file, "lines": each.lines} for each in context.lock.requirements
-        ],
+        "requirements": _that_count(context),
         "exempt": _decided(context),
     }
     # -I and -S: nothing of the user's settings, and no path file of a package is run. -B: nothing is written.
@@ -49,6 +47,19 @@ def verify(context: Context) -> None:
             remedy="Make it first: comfyops.fleet.comfy_pip_packages with state=present",
         )
     raise_all(unmet_requirements(context))
+
+
+def _that_count(context: Context) -> list[dict[str, t.Any]]:
+    """The lines of core, nodes and spec, without those that gave way when the target's packages were chosen."""
+    replaced = {(each.owner, each.line) for each in context.target.replaced}
+    return [
+        {
+            "owner": each.owner,
+            "file": each.file,
+            "lines": [line for line in each.lines if (each.owner, line) not in replaced],
+        }
+        for each in context.lock.requirements
+    ]
 
 
 def _decided(context: Context) -> list[str]:

@@ -110,6 +110,25 @@ def test_what_the_spec_has_decided_is_not_asked(host_with_pip: Host, packages: l
     assert faults(context) == []
 
 
+def test_lines_that_gave_way_are_not_asked_and_all_else_is(host_with_pip: Host, packages: list[Document]) -> None:
+    vision = host_with_pip.index.wheel("torchvision", "0.25.0", requires=["torch==2.10.0"])
+    gave_way = [
+        {"owner": owner, "line": line, "by": "spec: torch==2.9.0", "why": "python_packages overrides"}
+        for owner, line in (("core", "torch>=2.10"), (NODE, "absent"))
+    ]
+    owners = [
+        {"owner": "core", "file": None, "lines": ["torch>=2.10", "numpy"]},
+        {"owner": NODE, "file": None, "lines": ["torch>=2.10", "absent"]},
+    ]
+    document = host_with_pip.document([*packages, locked(vision)], requirements=owners, replaced=gave_way)
+    context = host_with_pip.context([], document=document)
+    converge(context)
+    assert [each.partition(". ")[0] for each in faults(context)] == [
+        "node comfyui-x: wants torch>=2.10, installed is 2.9.0+cpu",
+        "package torchvision: wants torch==2.10.0, installed is 2.9.0+cpu",
+    ]
+
+
 def test_a_pre_release_that_was_locked_meets_what_it_is(host_with_pip: Host) -> None:
     release = host_with_pip.index.wheel("torch", "2.10.0.dev20260101+cpu")
     assert faults(converged(host_with_pip, [locked(release)], (NODE, ["torch>=2.9"]))) == []
