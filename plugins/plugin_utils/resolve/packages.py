@@ -15,8 +15,15 @@ import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, raise_all
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.http import Access
-from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import INDEX
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import builds, package_notes, resolution
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import INDEX, SHIM
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import (
+    abi,
+    builds,
+    coherence,
+    package_notes,
+    resolution,
+)
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.abi_tags import tag_faults
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_asked import build_what_is_asked
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_store import BuiltWheel
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import (
@@ -28,6 +35,13 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands imp
 )
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import DEFAULT, Indexes, read_indexes
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.package_entries import Checks, make_entries
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.provided import (
+    demand_of_image,
+    provided_twice,
+    provided_wheels,
+)
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.providers import Providers
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.providers import Settings as ProviderSettings
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.requirement_sources import (
     entry_to_add,
     settle_sources,
@@ -49,8 +63,8 @@ Section = c.Mapping[str, t.Any]
 Document = dict[str, t.Any]
 
 _OVERRIDES: t.Final = "python.overrides"
-_NOT_YET: t.Final = ("providers", "provided")
-_RULES: t.Final[c.Sequence[Rule]] = ()
+_STRICT: t.Final = "strict"
+_RULES: t.Final[c.Sequence[Rule]] = (*coherence.RULES, abi.fitting_torch)
 
 
 def resolve_target(
@@ -86,9 +100,9 @@ def resolve_target(
         environment, demands, python_section, packages, index_urls, kept or (), upgrade, access or Access(), site
     )
     built = _built(question, python_section, packages, kept or (), site, work, cache, report)
-    question = dataclasses.replace(question, local={name: [builds.local_wheel(wheel)] for name, wheel in built.items()})
-    ask = _ask(python_section["resolution"], site, work, cache, report)
-    answer = _settled(question, ask, target["accelerator"], report)
+    local = {name: [builds.local_wheel(wheel)] for name, wheel in built.items()}
+    question = dataclasses.replace(question, local={**question.local, **local})
+    answer = _settled(question, python_section, target["accelerator"], site, work, cache, report)
     question, found = answer.question, answer.found
     raise_all(builds.built_against_others(built, {package.name: package.version for package in found}))
     entries = make_entries(_with_default(question, found), found, kept or (), Checks(cache.parent, report, every_byte))
@@ -140,8 +154,11 @@ def _ask(
 
 def _settled(
     question: Question,
-    ask: c.Callable[[Question], Answer],
+    section: Section,
     accelerator: str | None,
+    site: builds.Site,
+    work: pathlib.Path,
+    cache: pathlib.Path,
     report: c.Callable[[str], None],
 ) -> Answer:
     """What meets the question and works together, with word of what a user should know of it."""
@@ -150,11 +167,14 @@ def _settled(
     for note in package_notes.namesakes(question, asked):
         report(f"{where}: {note}")
 
-    answer = settle(question, ask, _RULES)
+    rules = section["resolution"]
+    providers = Providers(ProviderSettings(section["providers"], accelerator, rules == _STRICT, cache))
+    answer = settle(providers.prepare(question), _ask(rules, site, work, cache, report), (*_RULES, providers.rule))
     further = package_notes.namesakes(question, {package.name for package in answer.found} - asked)
-    for note in (*further, *package_notes.notes(question, answer.found, accelerator)):
+    notes = package_notes.notes(answer.question, answer.found, accelerator)
+    for note in (*further, *notes, *providers.notes(answer)):
         report(f"{where}: {note}")
-    return answer
+    return dataclasses.replace(answer, replaced=[*providers.replaced, *answer.replaced])
 
 
 def _question(
@@ -170,19 +190,20 @@ def _question(
 ) -> tuple[Question, list[Document]]:
     indexes, index_faults = read_indexes(section, packages, index_urls, access)
     excluded = frozenset(section["exclude"])
-    lines, line_faults = lines_for(environment, [*demands, demand_of_spec(packages)], excluded)
-    settled = settle_sources(lines, packages, site.access, site.cache / "wheels")
-    overrides, override_faults = lines_for(
-        environment, [Demand(_OVERRIDES, None, tuple(section["overrides"]))], frozenset()
+    lines, line_faults = lines_for(
+        environment, [*demands, demand_of_spec(packages), demand_of_image(section)], excluded
     )
+    settled = settle_sources(lines, packages, site.access, site.cache / "wheels")
+    overriding = Demand(_OVERRIDES, None, tuple(section["overrides"]))
+    overrides, override_faults = lines_for(environment, [overriding], frozenset())
     raise_all(
         [
-            *_unsupported(section),
             *index_faults,
             *line_faults,
             *settled.faults,
+            *provided_twice(lines, packages, section["build"]),
             *override_faults,
-            *_bound_faults([*settled.lines, *overrides], indexes),
+            *_line_faults([*settled.lines, *overrides], indexes, environment),
             *_refused_names(overrides, excluded),
         ]
     )
@@ -193,8 +214,9 @@ def _question(
         overrides=overrides,
         excluded=excluded,
         exclude_newer=section["exclude_newer"],
-        kept={entry["name"]: entry["version"] for entry in kept if entry["source"] == INDEX},
+        kept={entry["name"]: entry["version"] for entry in kept if entry["source"] in (INDEX, SHIM)},
         upgrade=upgrade,
+        local=provided_wheels(lines),
     )
     return question, settled.replaced
 
@@ -228,18 +250,9 @@ def _told(
     return told
 
 
-def _unsupported(section: Section) -> list[FleetError]:
-    faults = [
-        FleetError("cannot be followed by this version of the collection", where=f"python.{key}", remedy="Take it out")
-        for key in _NOT_YET
-        if section[key]
-    ]
-    return faults
-
-
-def _bound_faults(lines: c.Sequence[Line], indexes: Indexes) -> list[FleetError]:
-    """Packages that are bound to an index and given by URL as well."""
-    return [
+def _line_faults(lines: c.Sequence[Line], indexes: Indexes, environment: TargetEnvironment) -> list[FleetError]:
+    """Files that fit no host of the target, and packages that are bound to an index and given by URL as well."""
+    bound = [
         FleetError(
             f"{line.name} is bound to the index {indexes.bound[line.name]}, and given as the file {line.url}",
             where=line.demand.label,
@@ -248,6 +261,7 @@ def _bound_faults(lines: c.Sequence[Line], indexes: Indexes) -> list[FleetError]
         for line in lines
         if line.url and line.name in indexes.bound
     ]
+    return [*tag_faults(lines, environment), *bound]
 
 
 def _refused_names(overrides: c.Sequence[Line], excluded: c.Collection[str]) -> list[FleetError]:

@@ -19,7 +19,7 @@ import typing as t
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, raise_all
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import FLEET, Line
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.index_credentials import netrc_for_uv
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import DEFAULT, Indexes
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import DEFAULT, LOCAL, Indexes
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.routing_index import LocalWheel, RoutingIndex
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.target_environment import TargetEnvironment
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv import Outcome, run_uv
@@ -28,6 +28,7 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_output i
     Listed,
     Pinned,
     Wheel,
+    day_of,
     read_list,
     read_pylock,
 )
@@ -272,7 +273,9 @@ def _wheel(wheel: Wheel, routing: RoutingIndex) -> Wheel:
     if origin is None:
         return wheel
     file = origin.file
-    return Wheel(file.name, file.url, file.sha256, file.size, origin.index)
+    # What no index has, it has since no day.
+    uploaded = None if origin.index == LOCAL else day_of(file.uploaded)
+    return Wheel(file.name, file.url, file.sha256, file.size, origin.index, uploaded)
 
 
 def _requester(words: str, owners: c.Mapping[str, str]) -> str:
