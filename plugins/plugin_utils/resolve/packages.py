@@ -190,23 +190,21 @@ def _question(
 ) -> tuple[Question, list[Document]]:
     indexes, index_faults = read_indexes(section, packages, index_urls, access)
     excluded = frozenset(section["exclude"])
-    lines, line_faults = lines_for(
-        environment, [*demands, demand_of_spec(packages), demand_of_image(section)], excluded
-    )
+    own = (demand_of_spec(packages), demand_of_image(section))
+    lines, line_faults = lines_for(environment, [*demands, *own], excluded)
     settled = settle_sources(lines, packages, site.access, site.cache / "wheels")
     overriding = Demand(_OVERRIDES, None, tuple(section["overrides"]))
     overrides, override_faults = lines_for(environment, [overriding], frozenset())
-    raise_all(
-        [
-            *index_faults,
-            *line_faults,
-            *settled.faults,
-            *provided_twice(lines, packages, section["build"]),
-            *override_faults,
-            *_line_faults([*settled.lines, *overrides], indexes, environment),
-            *_refused_names(overrides, excluded),
-        ]
-    )
+    faults = [
+        *index_faults,
+        *line_faults,
+        *settled.faults,
+        *provided_twice(lines, packages, section["build"]),
+        *override_faults,
+        *_line_faults([*settled.lines, *overrides], indexes, environment),
+        *_refused_names(overrides, excluded),
+    ]
+    raise_all(faults)
     question = Question(
         environment=environment,
         lines=settled.lines,
