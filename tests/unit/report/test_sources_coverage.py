@@ -143,9 +143,9 @@ def test_what_does_not_import(report: Report) -> None:
 
 
 def test_a_host_without_an_environment(report: Report) -> None:
-    failure = {"where": "/opt/comfy", "what": "there is no environment", "remedy": "Run realize.yml"}
+    failure = {"where": "/opt/comfy", "what": "there is no environment", "remedy": "Make it first"}
     report.looks = [look(report, installed=[], failures=[failure], failed=True)]
-    assert report.faults == ["gpu-1: /opt/comfy: there is no environment. Run realize.yml"]
+    assert report.faults == ["gpu-1: /opt/comfy: there is no environment. Run realize.yml with the same version"]
 
 
 def test_a_host_that_could_not_be_looked_at_is_not_said_to_be_fine(report: Report) -> None:

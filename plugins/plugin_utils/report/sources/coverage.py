@@ -189,7 +189,8 @@ def _without_source(sources: TargetSources) -> c.Iterator[FleetError]:
 
 def _on_host(sources: TargetSources, look: Look) -> c.Iterator[FleetError]:
     if not look.installed:
-        yield from look.faults or [FleetError("has no environment", where=look.host, remedy=_REALIZE)]
+        faults = look.faults or [FleetError("has no environment", where=look.host)]
+        yield from (FleetError(fault.what, where=fault.where, remedy=_REALIZE) for fault in faults)
         return
     for entry in sources.entries:
         what = _difference(entry.package, look)

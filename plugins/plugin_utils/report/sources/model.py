@@ -199,8 +199,10 @@ def _origin(package: Package, target: Target) -> str | None:
     if built and "git" in built:
         place = f"#subdirectory={built['subdirectory']}" if built.get("subdirectory") else ""
         return f"git+{built['git']}@{built['commit']}{place}"
-    if built:
+    if built and "url" in built:
         return str(built["url"])
+    if built:
+        return f"{target.indexes.get(built['index']) or built['index']}: {built['file']}"
     return package.url or target.indexes.get(package.index or DEFAULT_INDEX)
 
 
