@@ -11,6 +11,7 @@ import dataclasses
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, raise_all
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import human
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.url import shown
+from ansible_collections.comfyops.fleet.plugins.module_utils.models.first_read import Content
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,14 +28,6 @@ class Unhashed:
     asked: str
     size: int | None
     state: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Content:
-    """What was read: sha256 in hex, size in bytes."""
-
-    sha256: str
-    size: int
 
 
 Reader = c.Callable[[c.Sequence[Unhashed]], c.Sequence[Content]]
