@@ -15,7 +15,12 @@ import typing as t
 
 TORCH: t.Final = "torch"
 # The packages of the CUDA runtime: a torch of the default index asks for the one that it was built with.
-_CUDA_RUNTIMES: t.Final = ("nvidia-cuda-runtime", "nvidia-cuda-runtime-cu12", "nvidia-cuda-runtime-cu11")
+CUDA_RUNTIMES: t.Final = (
+    "nvidia-cuda-runtime",
+    "nvidia-cuda-runtime-cu12",
+    "nvidia-cuda-runtime-cu11",
+    "cuda-toolkit",
+)
 
 Release = tuple[int, ...]
 
@@ -140,32 +145,31 @@ def torch_of(versions: c.Mapping[str, str]) -> Torch | None:
     if version is None:
         return None
     built = built_for(version)._replace(torch=())
-    runtime = next((versions[name] for name in _CUDA_RUNTIMES if name in versions), None)
+    runtime = next((versions[name] for name in CUDA_RUNTIMES if name in versions), None)
     if built.kind is None and runtime is not None:
         built = built._replace(kind=CUDA, cuda=release_of(runtime)[:2])
     return Torch(version, release_of(version), built)
 
 
 def misfits(built: Built, torch: Torch | None) -> list[str]:
-    """Each thing that ``built`` was made for and that the torch there is not, as ``torch 2.8``; empty where it fits.
+    """Each thing that ``built`` was made for and that ``torch`` is not, as ``torch 2.8``; empty where it fits.
 
-    Patch releases of torch, and the CUDA releases of one major version, fit each other.
+    Without a torch there is nothing to fit: who uses one says so in its metadata, and ComfyUI does in any case. Patch
+    releases of torch, and the CUDA releases of one major version, fit each other.
     """
+    if torch is None:
+        return []
     wrong = [] if _fits_torch(built, torch) else [str(built._replace(cuda=None, rocm=None, kind=None))]
-    if built.kind and torch is not None and torch.built.kind and not _fits_kind(built, torch.built):
+    if built.kind and torch.built.kind and not _fits_kind(built, torch.built):
         wrong += built._kinds()
-    has = _has_cxx11(torch) if torch is not None else None
+    has = _has_cxx11(torch)
     if built.cxx11 is not None and has is not None and built.cxx11 != has:
         wrong.append(f"the {'C++11' if built.cxx11 else 'old C++'} ABI (cxx11abi{str(built.cxx11).upper()})")
     return wrong
 
 
-def _fits_torch(built: Built, torch: Torch | None) -> bool:
-    if not built.torch:
-        return True
-    if torch is None:
-        return False
-    return any(
+def _fits_torch(built: Built, torch: Torch) -> bool:
+    return not built.torch or any(
         torch.release[:2] >= wanted[:2] if built.newer else torch.release[: len(wanted[:2])] == wanted[:2]
         for wanted in built.torch
     )

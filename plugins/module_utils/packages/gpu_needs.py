@@ -52,7 +52,8 @@ _KERNELS: t.Final = {
     "sageattn3": ((0,), Capabilities((10, 0))),
     "spas-sage-attn": ((0,), Capabilities((8, 0))),
     # nunchaku-ai/nunchaku, issues 1, 381, 519 and 795: 4-bit tensor cores, which Hopper and B200 do not have.
-    "nunchaku": ((0,), Capabilities((7, 5), absent=(9, 10))),
+    # The default index has another project of that name, below 1.
+    "nunchaku": ((1,), Capabilities((7, 5), absent=(9, 10))),
 }
 
 

@@ -80,6 +80,8 @@ def fitting_torch(answer: Answer) -> Question:
     """
     users = _users_of_torch(answer.found)
     torch = torch_of({package.name: package.version for package in answer.found})
+    if torch is None:
+        return answer.question
     faults, constraints = [], []
     for package in answer.found:
         built = _built(package.name, package.version, users)
@@ -137,7 +139,7 @@ def _fitting_version(file: ListedFile, tags: set[Tag]) -> str | None:
     return str(version) if own & tags and file.yanked is None else None
 
 
-def _better(question: Question, package: Found, others: c.Iterable[str], torch: Torch | None) -> str | None:
+def _better(question: Question, package: Found, others: c.Iterable[str], torch: Torch) -> str | None:
     """The version to take instead: the same in another build, else the newest that the lines allow."""
     from packaging.version import Version
 
@@ -153,7 +155,7 @@ def _better(question: Question, package: Found, others: c.Iterable[str], torch: 
     return None if best is None else str(best)
 
 
-def _constraint(package: Found, version: str, torch: Torch | None) -> Line:
+def _constraint(package: Found, version: str, torch: Torch) -> Line:
     from packaging.requirements import Requirement
 
     text = f"{package.name}=={version}"
@@ -164,14 +166,13 @@ def _fault(
     question: Question,
     package: Found,
     built: Built,
-    torch: Torch | None,
+    torch: Torch,
     others: c.Iterable[str],
 ) -> FleetError:
     wrong = misfits(built, torch)
-    has = str(torch) if torch else "no torch"
     wanted = [line for line in question.lines if line.name in (package.name, TORCH)]
     what = (
-        f"{package.name} {package.version} was built for {built}, and the target has {has}: {' and '.join(wrong)} "
+        f"{package.name} {package.version} was built for {built}, and the target has {torch}: {' and '.join(wrong)} "
         f"{'do' if len(wrong) > 1 else 'does'} not fit"
     )
     there = list(dict.fromkeys(str(built_for(version)) for version in others))
@@ -185,16 +186,14 @@ def _fault(
     )
 
 
-def _remedy(question: Question, package: Found, built: Built, torch: Torch | None) -> str:
+def _remedy(question: Question, package: Found, built: Built, torch: Torch) -> str:
     interpreter = "".join(question.environment.python.split(".")[:2])
-    ways = []
-    if torch is not None:
-        wanted = [f"torch {dotted(torch.release[:2])}", *torch.built._kinds()]
-        entry = f'{{"name": "{package.name}", "url": "...", "sha256": "..."}}'
-        ways.append(f"name a wheel for {' and '.join(wanted)} and cp{interpreter} in python_packages: {entry}")
+    wanted = [f"torch {dotted(torch.release[:2])}", *torch.built._kinds()]
+    entry = f'{{"name": "{package.name}", "url": "...", "sha256": "..."}}'
+    ways = [f"name a wheel for {' and '.join(wanted)} and cp{interpreter} in python_packages: {entry}"]
     if built.torch:
         line = f'"torch=={dotted(built.torch[0][:2])}.*"'
         index = f", with torch bound to an index for {built._kinds()[0]}" if built._kinds() else ""
         ways.append(f"take the torch that it fits: {line} in python_packages{index}")
-    sentence = "; or ".join(ways) or "take another build of it"
+    sentence = "; or ".join(ways)
     return f"{sentence[0].upper()}{sentence[1:]}"

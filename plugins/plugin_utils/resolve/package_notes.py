@@ -9,6 +9,7 @@ import collections.abc as c
 import json
 import typing as t
 
+from ansible_collections.comfyops.fleet.plugins.module_utils.packages.abi import CUDA_RUNTIMES
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import abi
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.ages import old_pins
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import DEFAULT
@@ -42,8 +43,6 @@ _NAMESAKES: t.Final[c.Mapping[str, tuple[str, str]]] = {
 _TORCH: t.Final = "torch"
 _FAMILY: t.Final = ("torch", "torchvision", "torchaudio")
 _PYTORCH: t.Final = "https://download.pytorch.org/whl"
-# Packages of the CUDA runtime: torch asks for the one that it was built with.
-_CUDA_RUNTIMES: t.Final = ("nvidia-cuda-runtime", "nvidia-cuda-runtime-cu12", "cuda-toolkit")
 
 
 def namesakes(question: Question, names: c.Iterable[str]) -> c.Iterator[str]:
@@ -95,5 +94,5 @@ def _other_torch(found: c.Sequence[Found], accelerator: str | None) -> c.Iterato
 def _build_of(torch_version: str, by_name: c.Mapping[str, Found]) -> str:
     """What a torch of the default index was built for: its local version says it, or the CUDA runtime it asks for."""
     local = torch_version.partition("+")[2]
-    runtime = next((by_name[name].version for name in _CUDA_RUNTIMES if name in by_name), "")
+    runtime = next((by_name[name].version for name in CUDA_RUNTIMES if name in by_name), "")
     return local or (f"cu{''.join(runtime.split('.')[:2])}" if runtime else "cpu")
