@@ -11,7 +11,10 @@ import tempfile
 import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.resolution_conflict import explain_conflict
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.resolution_layers import settle_in_layers
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.resolution_layers import (
+    UnmetLine,
+    settle_in_layers,
+)
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.resolution_remedies import EntryOf
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.resolution_rules import (
     Solver,
@@ -54,6 +57,8 @@ def answer(
     except NoSolution as failure:
         report(f"{failure.where}: the requirements have no answer: looking for what clashes")
         raise explain_conflict(question, failure, trials, entry_of) from failure
+    except UnmetLine as unmet:
+        raise explain_conflict(without_torch(unmet.question), unmet.failure, trials, entry_of) from unmet
     return Answer(without_torch(settled.question), settled.found, settled.replaced)
 
 

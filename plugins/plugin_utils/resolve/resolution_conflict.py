@@ -43,6 +43,7 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.requirements i
 
 _MOST_CLASHES: t.Final = 8
 _BOUND = re.compile(rf"(?P<name>{NAME})(?P<bound>(?:[<>=!~]=?=?[^\s,]+,?)+)")
+_NOTHING_MEETS: t.Final = "no version that has a wheel for this target meets"
 # triton is torch's own affair.
 _ASKED_FOR: t.Final = TORCH_FAMILY - {"triton"}
 _NOTHING_HELPS: t.Final = (
@@ -66,8 +67,8 @@ class _Clash:
         head = CONTRADICTION
         if self.is_about_torch:
             head = "a node would move the torch that core and spec choose"
-        elif len(self.lines) == 1 and self.failure.causes:
-            head = "; ".join(cause.what for cause in self.failure.causes)
+        elif len(self.lines) == 1:
+            head = "; ".join(cause.what for cause in self.failure.causes) or _NOTHING_MEETS
         return f"{head}{listed([*self.lines, *self.bounds])}"
 
 

@@ -35,7 +35,7 @@ _TORCH: t.Final = "no node moves the torch that core and spec choose"
 
 
 def settle_in_layers(question: Question, solver: Solver[Found], trials: Trials) -> Settled[Found]:
-    """The answer in which later lines win. Raises NoSolution for a line that has no answer even by itself."""
+    """The answer in which later lines win. Raises UnmetLine."""
     try:
         return settle_jointly(question, solver, trials)
     except NoSolution:
@@ -55,6 +55,15 @@ def settle_in_layers(question: Question, solver: Solver[Found], trials: Trials) 
     return Settled(remaining, solver.solve(remaining), in_order)
 
 
+class UnmetLine(Exception):
+    """A line that no packages meet. question: it and the later lines that stand. failure: why."""
+
+    def __init__(self, question: Question, failure: NoSolution) -> None:
+        self.question = question
+        self.failure = failure
+        super().__init__(str(failure))
+
+
 class _Layers:
     """The lines of a question, of which the earlier ones give way. replaced: those that did, by owner and line."""
 
@@ -66,7 +75,7 @@ class _Layers:
         self._lines = list(reversed(question.lines))
 
     def settle(self) -> list[Line]:
-        """The lines that stand, in their order. Raises NoSolution for one that has no answer even by itself."""
+        """The lines that stand, in their order. Raises UnmetLine."""
         while self._failure(self._lines):
             self._give_way(self._first_too_many())
         return self._lines[::-1]
@@ -95,7 +104,7 @@ class _Layers:
         self._lines[place : place + 1] = bare
 
     def _record(self, loser: Line, later: c.Sequence[Line]) -> dict[str, str]:
-        """What the lock says of the line that gives way to later ones. Raises NoSolution when it is at fault alone."""
+        """What the lock says of the line that gives way to later ones. Raises UnmetLine when it is at fault alone."""
         torch = chosen_torch(self._question)
         same = (line for line in [*later, *self._question.constraints] if line.name == loser.name)
         winner = next((line for line in same if self._trials.contradict(self._question, [line], loser)), None)
@@ -103,7 +112,9 @@ class _Layers:
             clash = [line for line in self._trials.clash(self._about([*later, loser])) if line is not loser]
             winner = clash[-1] if clash else None
         if winner is None:
-            # Raises when it has no answer by itself, else it does not fit what binds all lines, such as the torch.
-            self._trials.versions(dataclasses.replace(self._question, lines=[loser], constraints=()))
+            failure = self._trials.failure(dataclasses.replace(self._question, lines=[loser], constraints=()))
+            if failure:
+                raise UnmetLine(self._about([*later, loser]), failure)
+            # It does not fit what binds all lines, such as the torch.
             winner = [*torch, *self._question.constraints][0]
         return gave_way(loser, winner, _TORCH if winner in torch else _LATER)

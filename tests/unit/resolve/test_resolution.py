@@ -395,6 +395,17 @@ class TestLayered:
         text = fault(resolver, core("box"), node("a", "absent"), resolution="layered")
         assert text.startswith(f"{WHERE}the index pypi ({resolver.default.url}) has no package absent\n")
 
+    def test_a_line_without_a_wheel_is_an_error_and_not_a_conflict(self, torches: Resolver) -> None:
+        for version in ("1.22", "1.23"):
+            torches.default.wheel("numpy", version, tag="cp310-cp310-manylinux_2_17_x86_64")
+        publish(torches, "numpy", "1.26", "2.0")
+        demands = [core("torch", "numpy>=1.25"), node("a", "torch==2.1.0"), node("b", "numpy<1.24")]
+        text = fault(torches, *demands, resolution="layered")
+        assert "\n  node b (requirements.txt): numpy<1.24\n" in text
+        assert "torch" not in text
+        target = follow(torches, text, *demands, spec=[], resolution="layered")
+        assert versions(target) == {"torch": "2.10.0", "numpy": "2.0"}
+
     def test_the_same_input_gives_the_same_answer_in_few_questions(self, resolver: Resolver) -> None:
         publish(resolver, "numpy", "1.26", "2.0")
         for number in range(20):
