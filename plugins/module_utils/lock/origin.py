@@ -24,7 +24,9 @@ ORIGIN_FILE = "direct_url.json"
 
 
 def direct_url(package: Package) -> str | None:
-    """The text of ``direct_url.json``; None for what has none: files of an index, shims, what the image provides.
+    """The text of ``direct_url.json``; None for what has none.
+
+    Those are files of an index, what was built of them, shims, and what the image provides.
 
     It is the lock's origin and not the mirror or the directory that a host took the bytes from, so that it is the same
     on all hosts.
@@ -32,7 +34,7 @@ def direct_url(package: Package) -> str | None:
     if package.source in (WHEEL, FILE) and package.url:
         return _text(_archive(package.url, str(package.sha256)))
     built = package.built_from
-    if package.source == SDIST and built:
+    if package.source == SDIST and built and "url" in built:
         return _text(_archive(built["url"], built["sha256"]))
     if package.source == GIT and built:
         origin = {"url": _without_user(built["git"]), "vcs_info": {"vcs": "git", "commit_id": built["commit"]}}

@@ -65,6 +65,10 @@ def origins(lock: Lock, target: Target, site: Site) -> Origins:
     """Ask the indexes for addresses, and the repositories for their content. Raises FleetError, or Failures."""
     wanted = [_file(package.name, package.version, package.file, package.sha256) for package in _of(target, INDEX)]
     wanted += [_file(**requirement) for requirement in _tools(target)]
+    archives = [(package, _built_from(package)) for package in _of(target, SDIST)]
+    wanted += [
+        _file(each.name, each.version, built["file"], built["sha256"]) for each, built in archives if "file" in built
+    ]
     faults: list[FleetError] = []
     trees: dict[str, str] = {}
     places = site.places(lock, target, wanted)
@@ -186,6 +190,8 @@ def _source(lock: Lock, target: Target, package: Package, found: Origins) -> dic
 
 
 def _code(package: Package, built: c.Mapping[str, t.Any], found: Origins) -> str:
+    if package.source == SDIST and "file" in built:
+        return _fetchurl(found.places[built["sha256"]].url, built["sha256"], built["file"])
     if package.source == SDIST:
         file = urllib.parse.unquote(urllib.parse.urlsplit(built["url"]).path.rpartition("/")[2])
         return _fetchurl(built["url"], built["sha256"], file)

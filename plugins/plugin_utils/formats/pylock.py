@@ -106,7 +106,11 @@ def _file(package: Package, place: Place | None) -> tuple[str, dict[str, t.Any]]
 def _origin(package: Package) -> dict[str, t.Any]:
     """What the specification has no key for."""
     built = package.built_from or {}
-    kept = {key: built[key] for key in ("git", "commit", "subdirectory", "url", "sha256", "python") if built.get(key)}
+    kept = {
+        key: built[key]
+        for key in ("git", "commit", "subdirectory", "url", "index", "file", "sha256", "python")
+        if built.get(key)
+    }
     index = {"index": package.index} if package.index else {}
     provider = {"provider": package.provider} if package.provider else {}
     built_from = {"built-from": kept} if kept else {}

@@ -35,6 +35,7 @@ def described(package: Package) -> c.Iterator[str]:
         folder = f", {built['subdirectory']}" if built.get("subdirectory") else ""
         yield f"built from {built['git']} at {built['commit']}{folder}"
     elif package.source == SDIST and built:
-        yield f"built from {built['url']}, sha256 {built['sha256']}"
+        where = built["url"] if "url" in built else f"{built['file']} of the index {built['index']}"
+        yield f"built from {where}, sha256 {built['sha256']}"
     if package.required_by:
         yield f"for {', '.join(package.required_by)}"

@@ -41,10 +41,14 @@ _LEGACY_REQUIRES: t.Final = ("setuptools>=40.8.0",)
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """A source by its identity, which is what the lock's ``built_from`` says of it. name: canonical."""
+    """A source by its identity, which is what the lock's ``built_from`` says of it. name: canonical.
+
+    address: where an archive is reached from here, if its identity does not say that.
+    """
 
     name: str
     identity: Section
+    address: str | None = None
 
     @property
     def kind(self) -> str:
@@ -57,7 +61,12 @@ class Source:
         if self.kind == GIT:
             folder = f", {self.identity['subdirectory']}" if self.identity["subdirectory"] else ""
             return f"{self.name} ({git_program.shown(self.identity['git'])} at {self.identity['commit'][:12]}{folder})"
-        return f"{self.name} ({git_program.shown(self.identity['url'])})"
+        return f"{self.name} ({git_program.shown(self.url)})"
+
+    @property
+    def url(self) -> str:
+        """Where an archive is."""
+        return str(self.address or self.identity["url"])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,7 +175,7 @@ def _pack(tree: pathlib.Path, path: pathlib.Path, epoch: int) -> None:
 
 
 def _sdist(source: Source, access: git.Access, files: pathlib.Path) -> Archive:
-    url, sha256 = source.identity["url"], source.identity["sha256"]
+    url, sha256 = source.url, source.identity["sha256"]
     token = access.credentials.get(urllib.parse.urlsplit(url).hostname or "")
     path = download(url, sha256, f"Bearer {token}" if token else None, files).path
     try:

@@ -59,7 +59,9 @@ def release_to_build(name: str, question: Question, files: pathlib.Path, uv_cach
     if archive is None:
         return None
     sha256 = archive.sha256 or download(archive.url, None, question.indexes.authorization(archive.url), files).sha256
-    return Release(Source(name, {"url": without_credentials(archive.url), "sha256": sha256}), str(version))
+    # Where it is reached from here, such as a mirror, is no part of what it is.
+    identity = {"index": question.indexes.of(name), "file": archive.name, "sha256": sha256}
+    return Release(Source(name, identity, without_credentials(archive.url)), str(version))
 
 
 def locate_default(indexes: Indexes, name: str, uv_cache: pathlib.Path) -> Indexes:

@@ -11,6 +11,7 @@ import shutil
 import sys
 import textwrap
 import typing as t
+import urllib.parse
 import zipfile
 
 import pytest
@@ -398,10 +399,11 @@ def test_a_name_that_may_be_built_is_where_no_wheel_fits(backends: Resolver) -> 
     spec = {"requirement": "face<2", "index": None}
     locked = entry(backends(spec=[spec], python=PYTHON, build=may_be_built("face")), "face")
     assert (locked["version"], locked["source"]) == ("1.2", "sdist")
-    assert (locked["built_from"]["url"], locked["built_from"]["sha256"]) == (new.url, new.sha256)
+    said = {key: locked["built_from"][key] for key in ("index", "file", "sha256")}
+    assert said == {"index": "pypi", "file": new.filename, "sha256": new.sha256}
     bounded = {"requirement": "face<1.2", "index": None}
     target = backends(spec=[bounded], python=PYTHON, build=may_be_built("face"))
-    assert entry(target, "face")["built_from"]["url"] == old.url
+    assert entry(target, "face")["built_from"]["file"] == old.filename
     # What is locked stays, and a new release with a wheel needs no build.
     kept = target["packages"]
     assert (
@@ -413,6 +415,28 @@ def test_a_name_that_may_be_built_is_where_no_wheel_fits(backends: Resolver) -> 
     assert (entry(moved, "face")["version"], entry(moved, "face")["source"]) == ("1.3", "index")
     assert builds(backends) == 0
     assert entry(backends(spec=[spec], python=PYTHON), "face")["version"] == "1.3"
+
+
+def test_a_mirror_changes_nothing_in_the_lock(backends: Resolver) -> None:
+    """Two control nodes that reach the index in different ways make one lock, and the second builds nothing."""
+    release = backends.default.sdist("face", "1.0")
+    mirror = backends.forge.index("mirror")
+    publish_installed(mirror, "setuptools")
+    mirror.wheel("pip", "25.2")
+    mirror.publish(release.filename, release.content.data, release.metadata.data)
+    mirror.token = "s3cret"
+    host = urllib.parse.urlsplit(mirror.url).netloc
+    spec = {"requirement": "face", "index": None}
+    target = backends(spec=[spec], python=PYTHON, build=may_be_built("face"))
+    assert builds(backends) == 1
+    reached = {"pypi": mirror.url.replace(host, f"someone:s3cret@{host}")}
+    assert backends(spec=[spec], python=PYTHON, build=may_be_built("face"), reached=reached, place="two") == target
+    assert builds(backends) == 0
+    shutil.rmtree(backends.wheels)
+    given = {"build": may_be_built("face"), "reached": reached, "kept": target["packages"]}
+    again = backends(spec=[spec], python=PYTHON, place="three", **given)
+    assert entry(again, "face")["built_from"] == entry(target, "face")["built_from"]
+    assert "mirror" not in json.dumps(target)
 
 
 @pytest.mark.parametrize("json", [True, False])
