@@ -26,6 +26,8 @@ _SOURCE_ALONE = re.compile(
     rf"|({NAME})(==\S+) has no usable wheels and only \2\3 is available"
 )
 _SHOWN_CAUSES: t.Final = 4
+# uv knows platforms of glibc 2.28, and of 2.31 and newer.
+_NEXT_PLATFORM: t.Final = 31
 _WHEEL_REMEDY: t.Final = (
     "Bound it to a version that has one; or build the wheel, put it where hosts reach it, and name it in"
     ' python_packages: {{"name": "{name}", "url": "https://.../x.whl", "sha256": "..."}};'
@@ -142,8 +144,25 @@ def _without_wheel(failure: Failure) -> c.Iterator[Cause]:
     for match in re.finditer(pattern, text):
         name = match["name"]
         there = re.search(rf"`{re.escape(name)}` (?:\(.*?\) )?(?:on|with) the following [^:]*: (?P<tags>[^\n]*)", text)
-        tags = f"; its wheels are for {there['tags'].replace('`', '')}" if there else ""
-        yield Cause(f"{name}{match['version'] or ''} has no wheel {target}{tags}", _WHEEL_REMEDY.format(name=name))
+        tags = there["tags"].replace("`", "") if there else ""
+        what = f"{name}{match['version'] or ''} has no wheel {target}{f'; its wheels are for {tags}' if tags else ''}"
+        remedy, other = _WHEEL_REMEDY.format(name=name), _other_target(tags, environment)
+        yield Cause(what, f"{other}; or {remedy[0].lower()}{remedy[1:]}" if other else remedy)
+
+
+def _other_target(tags: str, environment: TargetEnvironment) -> str | None:
+    """How a target would fit the tags of wheels: an older Python, or a newer glibc."""
+    older = [int(minor) for minor in re.findall(r"\bcp3(\d+)\b", tags)]
+    older = [minor for minor in older if minor < int(environment.python.split(".")[1])]
+    if older:
+        return f"Set python.version to 3.{max(older)}"
+    newer = [int(minor) for minor in re.findall(rf"manylinux_2_(\d+)_{environment.machine}", tags)]
+    newer = [minor for minor in newer if minor > environment.glibc]
+    if newer:
+        glibc = max(min(newer), _NEXT_PLATFORM)
+        platform = f"python.targets.{environment.name}.platform to {environment.machine}-manylinux_2_{glibc}"
+        return f"Set {platform}, if all its hosts have glibc 2.{glibc}"
+    return None
 
 
 def _for_another_python(failure: Failure) -> c.Iterator[Cause]:

@@ -122,19 +122,23 @@ def test_an_older_version_with_a_wheel_goes_before_a_newer_without(resolver: Res
 
 
 @pytest.mark.parametrize(
-    ("tag", "shown"),
+    ("tag", "shown", "remedy"),
     [
-        ("cp312-cp312-manylinux_2_28_aarch64", "manylinux_2_28_aarch64"),
-        ("cp312-cp312-manylinux_2_35_x86_64", "manylinux_2_35_x86_64"),
-        ("cp311-cp311-manylinux_2_28_x86_64", "cp311"),
-        ("cp312-cp312t-manylinux_2_28_x86_64", "cp312t"),
+        ("cp312-cp312-manylinux_2_28_aarch64", "manylinux_2_28_aarch64", "Bound it"),
+        (
+            "cp312-cp312-manylinux_2_35_x86_64",
+            "manylinux_2_35_x86_64",
+            "Set python.targets.gpu.platform to x86_64-manylinux_2_35, if all its hosts have glibc 2.35; or bound it",
+        ),
+        ("cp311-cp311-manylinux_2_28_x86_64", "cp311", "Set python.version to 3.11; or bound it"),
+        ("cp312-cp312t-manylinux_2_28_x86_64", "cp312t", "Bound it"),
     ],
 )
-def test_a_package_without_a_wheel_for_the_target(resolver: Resolver, tag: str, shown: str) -> None:
+def test_a_package_without_a_wheel_for_the_target(resolver: Resolver, tag: str, shown: str, remedy: str) -> None:
     resolver.default.wheel("box", "1.0", tag=tag)
     text = fault(resolver, node("a", "box"))
     expected = f"box==1.0 has no wheel for Python 3.12 on x86_64-manylinux_2_28; its wheels are for {shown}\n"
-    assert text.startswith(f"{WHERE}{expected}  node a (requirements.txt): box\n")
+    assert text.startswith(f"{WHERE}{expected}  node a (requirements.txt): box\n{remedy} to a version")
     assert "python_packages" in text
 
 
