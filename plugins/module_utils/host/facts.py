@@ -18,7 +18,11 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.host.process import
 
 _NVIDIA = pathlib.Path("/proc/driver/nvidia")
 _ROCM = pathlib.Path("/dev/kfd")
+# Where Windows puts its driver's libraries for Linux machines of its own (WSL 2), which have no driver.
+_WSL = pathlib.Path("/usr/lib/wsl/lib")
 _ANSWER_SECONDS = 20.0
+# The flag of a build without the global interpreter lock: wheels of the usual one do not fit it (PEP 703).
+_FREE_THREADED = "t"
 # Where interpreters are that are not on PATH; uv's own are below its data directory.
 _PYTHON_DIRECTORIES = ("/usr/bin", "/usr/local/bin", "/opt/python/bin", "~/.local/bin")
 _PYTHON_GLOBS = ("~/.pyenv/versions/{version}*/bin", "~/.local/share/uv/python/cpython-{version}*/bin")
@@ -49,7 +53,7 @@ def gather() -> Facts:
 
 
 def _accelerator() -> str:
-    if (_NVIDIA / "version").exists():
+    if (_NVIDIA / "version").exists() or (_WSL / "libcuda.so.1").exists():
         return "cuda"
     return "rocm" if _ROCM.exists() else "cpu"
 
@@ -83,11 +87,13 @@ def find_python(version: str, preferred: str | None = None) -> pathlib.Path | No
 
 
 def _python_version(path: str) -> str | None:
-    command = (path, "-I", "-c", "import platform; print(platform.python_version())")
+    """The version of an interpreter; None for what is none, and for a free-threaded build."""
+    command = (path, "-I", "-c", "import platform, sys; print(platform.python_version(), sys.abiflags)")
     try:
-        return run(command, timeout=_ANSWER_SECONDS).text.strip()
+        version, _space, flags = run(command, timeout=_ANSWER_SECONDS).text.strip().partition(" ")
     except (FleetError, OSError):
         return None
+    return None if _FREE_THREADED in flags else version
 
 
 def _version_fits(found: str | None, wanted: str) -> bool:

@@ -29,6 +29,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.packages.receipt im
 
 if t.TYPE_CHECKING:
     from ansible_collections.comfyops.fleet.plugins.module_utils.packages.means import Means
+    from ansible_collections.comfyops.fleet.plugins.module_utils.packages.preflight import Machine
 
 _UNFINISHED = re.compile(rf"\.[0-9a-f]{{{DIGEST_LENGTH}}}\..+")
 
@@ -37,7 +38,8 @@ class State(t.NamedTuple):
     """A host's packages. environment: the one that the lock wants, None when it is not there.
 
     serving: distribution to version of the serving build. link: what the build's ``.venv`` says, None without one;
-    blocked: something that is no link is in its place. unfinished: environments that a killed run left.
+    blocked: something that is no link is in its place. unfinished: environments that a killed run left. machine: what
+    the packages will run on, looked at when an environment is made or the build gets another one.
     """
 
     environment: Environment | None
@@ -46,19 +48,23 @@ class State(t.NamedTuple):
     blocked: bool
     unfinished: tuple[str, ...]
     means: Means | None
+    machine: Machine | None
 
 
 def observe(context: Context) -> State:
     """Look at the environment, at the build's link to it, and at what is left of runs that were killed."""
     environment = observe_environment(context, deep=context.settings.deep)
     link = context.home / ENVIRONMENT_LINK
+    leads_to = os.readlink(link) if link.is_symlink() else None
+    is_made = must_be_made(context.target, environment)
     return State(
         environment=environment,
         serving={} if environment is not None else _serving(context),
-        link=os.readlink(link) if link.is_symlink() else None,
+        link=leads_to,
         blocked=link.exists() and not link.is_symlink(),
         unfinished=unfinished_environments(context.layout),
-        means=_means(context) if must_be_made(context.target, environment) else None,
+        means=_means(context) if is_made else None,
+        machine=_machine(context) if is_made or os.path.basename(leads_to or "") != context.environment.name else None,
     )
 
 
@@ -102,3 +108,10 @@ def _means(context: Context) -> Means:
     from ansible_collections.comfyops.fleet.plugins.module_utils.packages.means import means_of
 
     return means_of(context)
+
+
+def _machine(context: Context) -> Machine:
+    # Imported only when something is to be done.
+    from ansible_collections.comfyops.fleet.plugins.module_utils.packages.preflight import look_at_machine
+
+    return look_at_machine(context.target)

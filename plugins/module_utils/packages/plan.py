@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import pathlib
 
@@ -27,6 +28,18 @@ UNFINISHED = "unfinished environment"
 
 def plan(context: Context, state: State) -> Plan:
     """What would be done to the packages of the build."""
+    planned = _plan(context, state)
+    if state.machine is None:
+        return planned
+    # Imported only when something is to be done.
+    from ansible_collections.comfyops.fleet.plugins.module_utils.packages import preflight
+
+    faults = preflight.machine_obstacles(context.target, state.machine)
+    notes = preflight.machine_notes(context.target, state.machine)
+    return dataclasses.replace(planned, obstacles=(*planned.obstacles, *faults), notes=(*planned.notes, *notes))
+
+
+def _plan(context: Context, state: State) -> Plan:
     changes = [*_package_changes(context, state), *_environment_change(context, state), *_link_change(context, state)]
     changes += [Change(PART, REMOVE, f"{UNFINISHED} {name}", before="there") for name in state.unfinished]
     if state.means is None:
