@@ -23,7 +23,7 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.routing_ind
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_output import Wheel
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_resolution import EVERYTHING, Found, Question
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.wheel_contents import Content
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.wheel_look import look_into
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.wheel_look import Look, look_into
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.wheel_reading import read_all, sizes_of
 
 Section = c.Mapping[str, t.Any]
@@ -90,45 +90,51 @@ class _Entries:
         read = [each for each in chosen if each.is_read]
         results = read_all([each.file for each in read], self._indexes.access, self._checks.cache, self._checks.report)
         contents = {each.package.name: result for each, result in zip(read, results, strict=True)}
-        entries = {**local, **self._with_content(chosen, contents)}
-        described = self._described(found, chosen, contents, entries)
+        looks = self._looks([each for each in chosen if not each.is_read])
+        described = self._described(found, chosen, contents, looks)
+        entries = {**local, **self._with_content(chosen, contents, looks)}
         return [{**entries[name], **described[name]} for name in sorted(entries)]
+
+    def _looks(self, chosen: c.Sequence[_Chosen]) -> dict[str, Look | FleetError]:
+        """What is to be seen of wheels that are not read."""
+        files = [dataclasses.replace(each.file, sha256=each.said[0][0], size=each.size) for each in chosen]
+        looks = look_into(files, self._indexes.access, self._checks.cache)
+        return {each.package.name: look for each, look in zip(chosen, looks, strict=True)}
 
     def _described(
         self,
         found: c.Sequence[Found],
         chosen: c.Sequence[_Chosen],
         contents: c.Mapping[str, Content | FleetError],
-        entries: c.Mapping[str, Document],
+        looks: c.Mapping[str, Look | FleetError],
     ) -> dict[str, Document]:
         """What the packages say of themselves; of one that cannot be looked into what an earlier lock has of it."""
         metadata = {each.name: self._local_wheel(each).metadata for each in found if each.index == LOCAL}
-        metadata.update((name, each.metadata) for name, each in contents.items() if isinstance(each, Content))
-        others = [each for each in chosen if each.package.name not in metadata]
-        files = [
-            dataclasses.replace(each.file, sha256=entries[each.package.name]["sha256"], size=each.size)
-            for each in others
-        ]
         known: dict[str, Document] = {}
         faults = []
-        for each, look in zip(others, look_into(files, self._indexes.access, self._checks.cache), strict=True):
+        for each in chosen:
             name = each.package.name
-            if not isinstance(look, FleetError):
-                metadata[name] = look.metadata
-            elif each.is_kept:
+            seen = contents.get(name) or looks[name]
+            if not isinstance(seen, FleetError):
+                metadata[name] = seen.metadata
+            elif each.is_kept and not each.is_read:
                 known[name] = {key: self._kept[name][key] for key in ("requires", "license")}
             else:
-                faults.append(self._unread(each.package, look))
+                faults.append(self._unread(each.package, seen))
         raise_all(faults)
         question = self._question
         described = describe(metadata, question.lines, question.overrides, question.environment.markers())
         return {**{name: dict(each._asdict()) for name, each in described.items()}, **known}
 
     def _with_content(
-        self, chosen: c.Sequence[_Chosen], read: c.Mapping[str, Content | FleetError]
+        self,
+        chosen: c.Sequence[_Chosen],
+        read: c.Mapping[str, Content | FleetError],
+        looks: c.Mapping[str, Look | FleetError],
     ) -> dict[str, Document]:
         contents: dict[str, Content | FleetError | int | None] = dict(read)
-        unsized = [each for each in chosen if not each.is_read and each.size is None and not each.is_kept]
+        contents.update((name, look.size) for name, look in looks.items() if isinstance(look, Look))
+        unsized = [each for each in chosen if not each.size and not each.is_kept and not contents[each.package.name]]
         sizes = sizes_of([each.file for each in unsized], self._indexes.access)
         contents.update((each.package.name, size) for each, size in zip(unsized, sizes, strict=True))
         entries, faults = {}, []

@@ -12,6 +12,7 @@ import collections.abc as c
 import concurrent.futures
 import contextlib
 import hashlib
+import io
 import json
 import os
 import pathlib
@@ -46,10 +47,14 @@ class Member(t.NamedTuple):
 
 
 class Look(t.NamedTuple):
-    """What was seen of a wheel: its core metadata, and its files (None where that takes reading the whole wheel)."""
+    """What was seen of a wheel: its core metadata, its files and its size in bytes.
+
+    The two are None where a server gives whole files alone.
+    """
 
     metadata: bytes
     members: tuple[Member, ...] | None
+    size: int | None
 
 
 def look_into(files: c.Sequence[ListedFile], access: Access, cache: pathlib.Path) -> list[Look | FleetError]:
@@ -95,7 +100,7 @@ def _seen(file: ListedFile, access: Access, cache: pathlib.Path, session: Sessio
             return _look(file, archive)
     except NoRanges:
         beside = _beside(file, access, session)
-        return Look(beside or read_content(file, access, cache).metadata, None)
+        return Look(beside or read_content(file, access, cache).metadata, None, None)
     except (zipfile.BadZipFile, EOFError, NotImplementedError, zlib.error) as error:
         raise FleetError(f"is no wheel: {error}", where=shown(file.url)) from error
     except OSError as error:
@@ -108,7 +113,8 @@ def _seen(file: ListedFile, access: Access, cache: pathlib.Path, session: Sessio
 
 def _look(file: ListedFile, archive: zipfile.ZipFile) -> Look:
     members = tuple(Member(each.filename, each.CRC, each.file_size) for each in archive.infolist() if not each.is_dir())
-    return Look(check_names(file.name, archive), members)
+    size = t.cast("t.IO[bytes]", archive.fp).seek(0, io.SEEK_END)
+    return Look(check_names(file.name, archive), members, size)
 
 
 def _beside(file: ListedFile, access: Access, session: Session) -> bytes | None:
@@ -130,13 +136,14 @@ def _recorded(record: pathlib.Path) -> Look | None:
     try:
         known = json.loads(record.read_text(encoding="utf-8"))
         members = known["members"]
-        return Look(known["metadata"].encode(), None if members is None else tuple(Member(*each) for each in members))
+        listed = None if members is None else tuple(Member(*each) for each in members)
+        return Look(known["metadata"].encode(), listed, known["size"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
 def _write(record: pathlib.Path, look: Look) -> None:
-    content = {"metadata": look.metadata.decode(errors="replace"), "members": look.members}
+    content = {**look._asdict(), "metadata": look.metadata.decode(errors="replace")}
     record.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile("w", dir=record.parent, encoding="utf-8", delete=False) as stream:
         json.dump(content, stream, separators=(",", ":"))
