@@ -1,0 +1,124 @@
+# Copyright (c) 2026, the comfyops.fleet contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What no lock needs any more: shown with its size, removed when asked, and never what something needs."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import shutil
+import time
+import typing as t
+
+from tests.integration.conftest import VERSION
+
+if t.TYPE_CHECKING:
+    from tests.integration.conftest import World
+
+DAY = 86400.0
+
+
+def second_version(world: World) -> None:
+    """Another core, node, package and model in place of those of the first."""
+    world.core.commit({"main.py": "print('second')\n"})
+    world.forge.index("pypi").wheel("extra-paper", "1.0", modules={"extra_paper.py": "PAPER = 1\n"})
+    other = world.forge.model("other.safetensors", size=250_000, seed="other")
+    world.spec["custom_nodes"] = world.spec["custom_nodes"][:1]
+    world.spec["python_packages"] = ["extra-paper"]
+    world.spec["models"] = [
+        {"source": other.url, "target_subdir": "loras", "checksum": f"sha256:{other.sha256}"},
+    ]
+
+
+def listed(world: World, **variables: t.Any) -> list[str]:
+    """The rows of the table that gc.yml prints."""
+    output = world.playbooks.succeed("gc", **variables).output
+    _before, _separator, rest = output.partition("that no lock needs\n")
+    return [line for line in rest.partition("\n\n")[0].splitlines() if line.startswith("  ")]
+
+
+def tree_of(root: pathlib.Path) -> set[str]:
+    """Every file, less what each run writes."""
+    files = {str(path.relative_to(root)) for path in root.rglob("*") if not path.is_dir()}
+    return {path for path in files if not path.startswith(("state/", "agent/"))}
+
+
+def test_what_no_lock_needs_goes_when_asked_and_nothing_else(world: World) -> None:
+    world.playbooks.succeed("realize")
+    first, before = world.home.name, tree_of(world.root)
+    assert world.playbooks.succeed("gc", remove=True).changed == 0
+    assert tree_of(world.root) == before, "what is in use is no garbage"
+    versions = world.directory / "versions"
+    shutil.copy(versions / f"{VERSION}.lock.json", versions / "kept.lock.json")
+    second_version(world)
+    world.lock("core")
+    world.playbooks.succeed("realize")
+    second = world.home.name
+    blob = world.root / "store/sha256" / world.checkpoint.sha256[:2] / world.checkpoint.sha256
+    rows = " ".join(listed(world, comfy_gc_keep_builds=0))
+    assert "1 build(s)" in rows and "model" not in rows and "wheel" not in rows, "a lock that is kept names them"
+    (versions / "kept.lock.json").write_text("{")
+    refused = world.playbooks.run("gc", remove=True)
+    assert refused.returncode == 2
+    assert "kept.lock.json: can not be read" in refused.output
+    (versions / "kept.lock.json").unlink()
+    assert listed(world) == [], "the first build is there still"
+
+    link = world.root / "models/checkpoints/by-hand.safetensors"
+    link.symlink_to(blob)
+    said = world.playbooks.succeed("gc", comfy_gc_keep_builds=0).output
+    assert "1 model(s) stay that no lock names: links in MODELS_DIR lead to them" in said
+    link.unlink()
+    checked = world.playbooks.succeed("gc", "--check", "--diff", remove=True, comfy_gc_keep_builds=0)
+    assert (checked.changed, blob.is_file(), (world.root / "builds" / first).is_dir()) == (1, True, True)
+    done = world.playbooks.succeed("gc", remove=True, comfy_gc_keep_builds=0)
+    assert done.changed == 1
+    assert "1 model(s)" in done.output and "1 environment(s)" in done.output and "1 repository(s)" in done.output
+    assert not blob.exists()
+    assert [path.name for path in (world.root / "builds").iterdir() if not path.name.startswith(".")] == [second]
+    assert len(list((world.root / "envs").iterdir())) == 1
+    assert not list((world.root / "cache/git").glob("people-notebook-*"))
+    assert not [path for path in (world.root / "state/locks").iterdir() if path.stem == first]
+    assert (world.root / "data").is_dir()
+    assert world.playbooks.succeed("realize").changed == 0, "what serves is whole"
+
+
+def test_downloads_that_nobody_goes_on_with_and_what_was_put_aside(world: World) -> None:
+    parts = world.root / "store/partial"
+    parts.mkdir(parents=True)
+    old, new = parts / ("a" * 64), parts / ("b" * 64)
+    aside = world.root / "state/aside/20200101T000000Z"
+    aside.mkdir(parents=True)
+    for path in (old, new, aside / "edited.py"):
+        path.write_bytes(b"x" * 5000)
+    for path in (old, aside):
+        os.utime(path, (time.time() - 8 * DAY, time.time() - 8 * DAY))
+    world.playbooks.succeed("gc", remove=True)
+    assert (old.exists(), new.exists(), aside.exists()) == (False, True, True)
+    world.playbooks.succeed("gc", remove=True, comfy_gc_aside_days=5)
+    assert not aside.exists()
+
+
+def test_hosts_that_share_a_store_are_asked_first(world: World) -> None:
+    inventory = json.loads((world.directory / "hosts.json").read_text())
+    shared = world.directory / "shared"
+    hosts = {name: {"comfy_root": str(world.directory / name)} for name in ("machine", "other")}
+    inventory["all"] = {**inventory["all"], "hosts": hosts}
+    inventory["all"]["vars"]["comfy_shared_root"] = str(shared)
+    (world.directory / "hosts.json").write_text(json.dumps(inventory))
+    world.playbooks.succeed("realize")
+    second_version(world)
+    world.lock("core")
+    world.playbooks.succeed("realize", "--limit", "machine")
+    blob = shared / "store/sha256" / world.checkpoint.sha256[:2] / world.checkpoint.sha256
+    alone = world.playbooks.run("gc", "--limit", "machine", remove=True, comfy_gc_keep_builds=0)
+    assert alone.returncode == 2
+    assert "what other needs of what the hosts share is not known" in alone.output
+    world.playbooks.succeed("gc", remove=True, comfy_gc_keep_builds=0)
+    assert blob.is_file(), "the other host serves it"
+    world.playbooks.succeed("realize")
+    world.playbooks.succeed("gc", remove=True, comfy_gc_keep_builds=0)
+    assert not blob.exists()
+    assert world.playbooks.succeed("realize").changed == 0
