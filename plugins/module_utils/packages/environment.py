@@ -19,6 +19,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.packages.compare im
     package_changes,
     python_fits,
 )
+from ansible_collections.comfyops.fleet.plugins.module_utils.packages.distributions import environment_site
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.held import fetched, installed_of
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.imports import import_faults, import_modules
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.indexes import netrc
@@ -35,6 +36,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.packages.store impo
     store_of,
     write_list,
 )
+from ansible_collections.comfyops.fleet.plugins.module_utils.packages.torch_build import other_torch
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.unpacking import unpack
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.uv import (
     Uv,
@@ -154,6 +156,8 @@ def _prove(context: Context, environment: pathlib.Path, deep: bool) -> None:
     wrong = [f"{each.name} is {each.before or 'missing'}" for each in package_changes(target, listed)]
     wrong += [f"{entry} is of no package" for entry in found.foreign]
     wrong += [f"{name}: {', '.join(files[:3])}" for name, files in sorted(found.damaged.items())]
+    torch = other_torch(environment_site(environment, target.python), target)
+    wrong += [torch] if torch else []
     if not python_fits(target, found):
         wrong.append(found.fault or f"its Python is {found.python}, not {target.python}")
     if wrong:
