@@ -62,23 +62,22 @@ class ActionModule(ActionBase):
         lock = read_lock(options["lock"])
         _check_target(lock, options["target"])
         sources = sources_of(lock, options["target"])
-        looks = [
-            look
-            for host in variables["ansible_play_hosts_all"]
-            if (look := read_look(host, variables["hostvars"][host].get("comfy_verified")))
-        ]
+        host = variables["inventory_hostname"]
+        is_first = host == variables["ansible_play_hosts"][0]
+        hosts = variables["ansible_play_hosts_all"] if is_first else [host]
+        found = {name: variables["hostvars"][name].get("comfy_verified") for name in hosts}
+        looks = [look for name in hosts if (look := read_look(name, found[name]))]
         coverages = {
             name: coverage_of(target, [look for look in looks if look.target in (None, name)])
             for name, target in sources.targets.items()
         }
-        host = variables["inventory_hostname"]
-        is_first = host == variables["ansible_play_hosts"][0]
         outcome = self._report(options, sources, coverages) if is_first else {"changed": False}
         return {**outcome, **_verdict(coverages, looks, host, is_first)}
 
     def _report(self, options: Result, sources: Sources, coverages: dict[str, Coverage]) -> Result:
         """Answer what is asked, and write the files."""
         for text in [
+            answers.summary(sources),
             *(answers.why(sources, name) for name in options["why"]),
             *(answers.who_limits(sources, name) for name in options["limits"]),
         ]:
@@ -89,6 +88,7 @@ class ActionModule(ActionBase):
         changes = written_files.compare(directory, files)
         if not self._task.check_mode:
             written_files.write(changes)
+            display.display(f"the report: {directory / 'sources.html'}, and beside it as .md, .json and .csv")
         outcome: Result = {
             "changed": bool(changes),
             "actions": [{**change.action, "part": "sources"} for change in changes],

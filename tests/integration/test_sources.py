@@ -54,6 +54,8 @@ def test_a_report_needs_a_lock_and_no_host(world: World) -> None:
     assert (planned.changed, (world.directory / "report").exists()) == (1, False)
     assert "+# Package sources of world" in planned.output
     first = sources(world, why="smallmath,Colours", limits=["colours"])
+    assert f"the report: {world.directory}/report/sources.html" in first.output
+    assert "5 PyPI (100.0 %)" in first.output
     assert "core (requirements.txt) -> torchlike>=1 -> smallmath" in first.output
     assert "node palette (requirements.txt) -> colours<3,>=1" in first.output
     assert "below 3       node palette (requirements.txt): colours<3,>=1" in first.output

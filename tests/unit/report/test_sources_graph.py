@@ -105,15 +105,30 @@ def test_an_override_of_the_spec_makes_the_others_void(report: Report) -> None:
     assert all("(does not count: python.overrides: leaf>=1.5,<1.6)" in line for line in found[2:])
 
 
-def test_lines_that_were_replaced_or_are_for_other_platforms_do_not_count(report: Report) -> None:
-    assert "2.8" not in answers.who_limits(report.sources, "torch")
-    assert not report.target.lines.unmet
+def test_lines_that_were_replaced_do_not_count(report: Report) -> None:
+    assert answers.who_limits(report.sources, "torch").splitlines() == [
+        "torch 2.9.0+cu130 (index pytorch-cu130), target gpu",
+        "  no upper end  app 1.0: torch>=2",
+        "  no upper end  kernels 1.0.2+torch2.9: torch",
+        "  2.8 alone     node palette: torch==2.8 (does not count: replaced by torch>=2)",
+    ]
+    assert "palette" not in answers.why(report.sources, "torch")
+
+
+def test_lines_for_other_platforms_are_not_asked_for(report: Report) -> None:
+    assert "nothing" not in {edge.package for edge in report.target.lines.edges}
+    assert report.target.lines.unmet == ()
 
 
 def test_two_lines_of_one_asker_count_as_one(report: Report) -> None:
     report.document["requirements"][0]["lines"] += ["app>=0.5", "app[x]<3"]
     (edge,) = (each for each in report.target.graph.asked_by("core") if each.package == "app")
     assert edge.line == "app[x]<3,>=0.5"
+
+
+def test_what_there_is_in_a_line_for_each_target(report: Report) -> None:
+    (line,) = answers.summary(report.sources).splitlines()
+    assert line.startswith("target gpu: 13 packages, 84 kB: 6 PyPI (46.1 %), 1 stand-in for another package (7.7 %), ")
 
 
 def test_a_name_that_is_not_there_has_its_neighbours_named(report: Report) -> None:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the comfyops.fleet contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Answers for the terminal: why a package is there, and who says what of its version."""
+"""Answers for the terminal: what there is, why a package is there, and who says what of its version."""
 
 from __future__ import annotations
 
@@ -11,6 +11,16 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.errors import Fleet
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.graph import Chain, Edge, shown
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.limits import Limit
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.model import Sources, TargetSources
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.sizes import shown_size
+
+
+def summary(sources: Sources) -> str:
+    """A line for each target: how many packages of how many bytes, and where they are from."""
+    return "\n".join(
+        f"target {name}: {len(target.entries)} packages, {shown_size(target.size)}: "
+        + ", ".join(f"{part.count} {part.label} ({part.count_share} %)" for part in target.by_source)
+        for name, target in sources.targets.items()
+    )
 
 
 def why(sources: Sources, name: str) -> str:

@@ -21,11 +21,13 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.target_envi
 class Lines:
     """edges: what is asked for and locked. unmet: what is asked for and not there.
 
-    overrides: package to the line of python.overrides. excluded: names of python.exclude.
+    replaced: lines that do not count, with what won over each. overrides: package to the line of python.overrides.
+    excluded: names of python.exclude.
     """
 
     edges: tuple[Edge, ...]
     unmet: tuple[Edge, ...]
+    replaced: tuple[tuple[Edge, str], ...]
     overrides: c.Mapping[str, str]
     excluded: frozenset[str]
 
@@ -47,6 +49,7 @@ def lines_of(lock: Lock, target: Target) -> Lines:
     return Lines(
         edges=tuple(edges),
         unmet=tuple(edge for edge in asked if edge.package not in locked),
+        replaced=tuple((Edge(each.owner, _canonical(each.line), each.line), each.by) for each in target.replaced),
         overrides={line.name: line.text for line in overrides},
         excluded=excluded,
     )

@@ -140,14 +140,19 @@ class TargetSources:
         return self.parts(lambda entry: entry.license.group)
 
     def limits(self, package: str) -> tuple[limits.Limit, ...]:
-        """Who says what of a package's version; an override of the spec's makes the other lines void."""
-        edges = [*self.graph.asking_for(package)]
-        found = limits.limits_of(edges)
+        """Who says what of a package's version; lines that were replaced, and those beside an override, are void."""
+        found = limits.limits_of(self.graph.asking_for(package))
+        replaced = tuple(
+            dataclasses.replace(limit, void=f"replaced by {by}")
+            for edge, by in self.lines.replaced
+            if edge.package == package
+            for limit in limits.limits_of([edge])
+        )
         override = self.overrides.get(package)
         if override is None:
-            return found
+            return (*found, *replaced)
         void = [dataclasses.replace(limit, void=f"python.overrides: {override}") for limit in found]
-        return (*limits.limits_of([graph.Edge("spec", package, override, "python.overrides")]), *void)
+        return (*limits.limits_of([graph.Edge("spec", package, override, "python.overrides")]), *void, *replaced)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,9 +14,9 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.mode
 REST: t.Final = "from-rest"
 _CLASSES: t.Final = {
     lock.WHEEL: "from-wheel",
-    lock.FILE: "from-wheel",
-    lock.SDIST: "from-built",
-    lock.GIT: "from-built",
+    lock.FILE: "from-file",
+    lock.SDIST: "from-sdist",
+    lock.GIT: "from-git",
     lock.SHIM: "from-shim",
     lock.PROVIDED: "from-provided",
 }

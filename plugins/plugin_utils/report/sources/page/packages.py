@@ -72,7 +72,7 @@ def _row(entry: Entry, colors: c.Mapping[str, str], installed: c.Mapping[str, st
         tag("td", {}, entry.license.shown),
         tag("td", {}, entry.subject),
         tag("td", {"data-value": len(package.required_by)}, _askers(entry)),
-        tag("td", {}, "built" if entry.is_built else "no"),
+        tag("td", {}, "yes" if entry.is_built else "no"),
         tag("td", {"class": "code", "title": package.sha256}, (package.sha256 or "none")[:_DIGITS]),
     ]
     if installed:

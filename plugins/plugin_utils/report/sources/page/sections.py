@@ -42,7 +42,7 @@ def numbers(sources: TargetSources, coverage: Coverage) -> Element:
 def _hosts(coverage: Coverage) -> Number:
     hosts = [*coverage.hosts, *coverage.unlooked]
     if not hosts:
-        return ("Hosts", "not looked at", "-e comfy_hosts=... looks")
+        return ("Hosts", "none", "looked at; -e comfy_hosts=all looks")
     whole = sum(not coverage.host_faults[host] for host in coverage.hosts)
     unlooked = f", {len(coverage.unlooked)} could not be looked at" if coverage.unlooked else ""
     return ("Hosts", f"{whole} of {len(hosts)}", f"have all of it{unlooked}")
