@@ -17,18 +17,16 @@ import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.pace import Pace
 
-_TICK_SECONDS = 0.1
-_WINDOW_SECONDS = 0.3
+TICK_SECONDS = 0.1
+WINDOW_SECONDS = 0.3
 # How long new connections may take to come up to speed before they are measured.
-_SETTLE_SECONDS = 0.3
+SETTLE_SECONDS = 0.3
 # A download that ends sooner is not worth a trial.
-_WORTH_SECONDS = 3.0
+WORTH_SECONDS = 3.0
 # Of what more connections would bring if each brought as much as the ones before.
 _WORTH_GAIN = 0.25
 _FIRST_REST_SECONDS = 10.0
 _LONGEST_REST_SECONDS = 120.0
-# Of the bandwidth limit: then more connections would bring nothing.
-_NEARLY = 0.85
 
 
 class Download(t.Protocol):
@@ -44,6 +42,10 @@ class Download(t.Protocol):
 
     @property
     def connections(self) -> int:
+        """How many it has, without those that it is giving back."""
+
+    @property
+    def open(self) -> int:
         """How many it has."""
 
     def grow(self) -> bool:
@@ -75,7 +77,7 @@ class Climb:
                 return count
             self.rest = _FIRST_REST_SECONDS
         more = min(self.most, connections * 2)
-        if now < self.rest_until or more <= connections or seconds_left < _WORTH_SECONDS:
+        if now < self.rest_until or more <= connections or seconds_left < WORTH_SECONDS:
             return connections
         self.before = connections, rate
         return more
@@ -124,17 +126,18 @@ class Connections:
         """One window and what follows from it; gives the seconds to wait before the next."""
         with self._lock:
             downloads = list(self._downloads)
-        begin, before = time.monotonic(), _received(downloads)
-        if not downloads or self._closed.wait(_WINDOW_SECONDS):
-            return _TICK_SECONDS
+        begin, before, waits = time.monotonic(), _received(downloads), 0 if self.pace is None else self.pace.waits
+        if not downloads or self._closed.wait(WINDOW_SECONDS):
+            return TICK_SECONDS
         rate = (_received(downloads) - before) / (time.monotonic() - begin)
         with self._lock:
             if [id(each) for each in self._downloads] != [id(each) for each in downloads]:
                 # Another set of downloads is another measurement.
                 self._climb.before = None
                 return 0.0
-        if rate <= 0 or (self.pace is not None and rate > _NEARLY * self.pace.rate):
-            return _TICK_SECONDS
+        if rate <= 0 or (self.pace is not None and self.pace.waits > waits):
+            # Where the limit is reached, more connections bring nothing.
+            return TICK_SECONDS
         return self._change(downloads, rate)
 
     def _change(self, downloads: list[Download], rate: float) -> float:
@@ -142,15 +145,16 @@ class Connections:
         left = sum(each.missing or 0 for each in downloads) / rate
         wanted = self._climb.decide(time.monotonic(), count, rate, left)
         if wanted == count:
-            return _TICK_SECONDS
+            return TICK_SECONDS
         by_need = sorted(downloads, key=lambda each: -(each.missing or 0) / max(1, each.connections))
         for _number in range(wanted, count):
             any(each.shrink() for each in reversed(by_need))
         for _number in range(count, wanted):
-            if not any(each.grow() for each in by_need):
+            full = sum(each.open for each in downloads) >= self._climb.most
+            if full or not any(each.grow() for each in by_need):
                 break
             by_need.sort(key=lambda each: -(each.missing or 0) / max(1, each.connections))
-        return _SETTLE_SECONDS
+        return SETTLE_SECONDS
 
 
 def _received(downloads: list[Download]) -> int:

@@ -14,10 +14,11 @@ _LEAST = 16 << 10
 
 
 class Pace:
-    """At most ``rate`` bytes per second in all. Its method runs in many threads."""
+    """At most ``rate`` bytes per second in all; ``waits`` counts who had to wait. Its methods run in many threads."""
 
     def __init__(self, rate: int) -> None:
         self.rate = rate
+        self.waits = 0
         self._burst = max(_LEAST, rate * _BURST_SECONDS)
         self._level = self._burst
         self._filled = time.monotonic()
@@ -36,6 +37,7 @@ class Pace:
             self._level -= share
             debt = -self._level
         if debt > 0:
+            self.waits += 1
             time.sleep(debt / self.rate)
         return share
 

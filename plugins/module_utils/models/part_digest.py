@@ -13,7 +13,7 @@ import hashlib
 import os
 import threading
 
-_BLOCK = 1 << 20
+_BLOCK = 1 << 18
 # Less than this is not worth a thread: it is read when the digest is asked for.
 _WORTH_A_THREAD = 4 << 20
 

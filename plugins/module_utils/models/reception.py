@@ -34,9 +34,10 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.models.answers impo
 )
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.connections import Connections
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.part import Part, Revoked, Run
-from ansible_collections.comfyops.fleet.plugins.module_utils.models.receipt import BLOCK
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.spans import Claim, Spans
 
+# What a processor keeps near: larger blocks are slower to copy.
+_BLOCK = 1 << 18
 _NOT_SATISFIABLE = 416
 _LOOK_SECONDS = 0.5
 # How long a server that did not take an assistant is left alone.
@@ -74,8 +75,7 @@ class Reception:
         self._spans = Spans(part.spans, model.size)
         self._assistants: list[_Assistant] = []
         self._session = Session()
-        # None: the server has not said whether it gives ranges.
-        self._ranges: bool | None = None
+        self._ranges = True
         self._validator: str | None = None
         self._unwelcome_until = 0.0
         self._fault: OSError | None = None
@@ -112,9 +112,14 @@ class Reception:
         """The lead's, and those of assistants that are to stay."""
         return 1 + sum(not each.dismissed for each in list(self._assistants))
 
+    @property
+    def open(self) -> int:
+        """The lead's connection, and all others."""
+        return 1 + len(self._assistants)
+
     def grow(self) -> bool:
         """Begin with one more connection; False where that can not help."""
-        unwelcome = self._ranges is False or self._again or time.monotonic() < self._unwelcome_until
+        unwelcome = not self._ranges or self._again or time.monotonic() < self._unwelcome_until
         if unwelcome or self._part.crowded or not self._spans.received or not self._spans.divisible:
             return False
         assistant = _Assistant()
@@ -134,7 +139,7 @@ class Reception:
 
     def attempt(self) -> None:
         """Bring all that is missing. Raises HttpFault, WrongBytes, OSError; then more may be there than before."""
-        buffer, rate = memoryview(bytearray(BLOCK)), 0.0
+        buffer, rate = memoryview(bytearray(_BLOCK)), 0.0
         while not self._spans.complete:
             if self._fault is not None:
                 raise self._fault
@@ -182,14 +187,10 @@ class Reception:
             raise HttpFault(f"{shown(answer.url)} {what}", transient=True, retry_after=0.0)
         head = b"" if found.offset else read_head(answer)
         refuse_impostor(answer, self._model, self._url, head, found)
-        if answer.status == PARTIAL:
-            self._ranges = True
-        else:
-            self._ranges = {"bytes": True, "none": False}.get(answer.headers.get("Accept-Ranges", "").strip().lower())
-            if asked_for_range:
-                # It has no ranges, or another file than the one that is there: then this one, from its beginning.
-                self._ranges = None if self._is_other(answer) else False
-                self._begin_anew(claim)
+        if answer.status != PARTIAL and asked_for_range:
+            # It has no ranges, or another file than the one that is there: then this one, from its beginning.
+            self._ranges = self._is_other(answer)
+            self._begin_anew(claim)
         if found.total is not None:
             self._spans.settle(found.total)
         self._validator = validator(answer)
@@ -216,6 +217,7 @@ class Reception:
         self._received += self._spans.received
         self._spans = Spans([], self._model.size)
         self._spans.adopt(claim)
+        self._unwelcome_until = 0.0
 
     def _heed(self) -> None:
         if self._cancelled.is_set():
@@ -281,9 +283,10 @@ class Reception:
 
     def _bring_ranges(self, assistant: _Assistant) -> None:
         assistant.session.places = dict(self._session.places)
-        buffer = memoryview(bytearray(BLOCK))
+        buffer = memoryview(bytearray(_BLOCK))
         spans, rate = self._spans, self._spans.best_rate
-        while not assistant.dismissed and self._gives_ranges(assistant):
+        welcome = self._is_welcome(assistant)
+        while welcome and not assistant.dismissed:
             claim = spans.take(rate, alone=False)
             if claim is None:
                 return
@@ -300,17 +303,14 @@ class Reception:
             self._receive(answer, claim, buffer)
         assistant.has_brought = True
 
-    def _gives_ranges(self, assistant: _Assistant) -> bool:
-        """Whether the server gives ranges of the state of the file that the lead receives; asks for a byte to know."""
-        if self._ranges is None:
-            try:
-                with self._ask(assistant, 1, 2) as answer:
-                    answer.read_all(1)
-            except HttpFault:
-                self._ranges = False
-            else:
-                self._ranges = True
-        return bool(self._ranges)
+    def _is_welcome(self, assistant: _Assistant) -> bool:
+        """Whether the server takes one connection more and gives it ranges of the file that the lead receives.
+
+        It is asked for one byte: no bytes of the lead's are left to somebody who may be refused them.
+        """
+        with self._ask(assistant, 1, 2) as answer:
+            answer.read_all(1)
+        return not assistant.dismissed
 
     def _ask(self, assistant: _Assistant, start: int, end: int | None) -> Answer:
         """A range, in the same state of the file as what is there. Raises HttpFault for any other answer."""

@@ -16,7 +16,7 @@ import time
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.part_journal import Span, merged
 
 # A connection asks for what it brings in this time: long enough that asking costs nothing beside it.
-_SHARE_SECONDS = 4.0
+SHARE_SECONDS = 4.0
 SMALLEST_SHARE = 4 << 20
 _LARGEST_SHARE = 1 << 30
 # A claim that is this much slower than the one that is done may lose all that it has not yet brought.
@@ -45,7 +45,7 @@ class Claim:
 
 def share(rate: float) -> int:
     """How many bytes a connection of this rate asks for at a time."""
-    return int(min(_LARGEST_SHARE, max(SMALLEST_SHARE, rate * _SHARE_SECONDS)))
+    return int(min(_LARGEST_SHARE, max(SMALLEST_SHARE, rate * SHARE_SECONDS)))
 
 
 class Spans:

@@ -31,6 +31,7 @@ FaultKind = t.Literal[
     "rate",  # at most `rate` bytes per second on each connection
     "lying-length",  # Content-Length says `length` (default: 1000 bytes more than there are)
     "redirect-loop",  # redirects to itself
+    "busy",  # as "status", for requests beyond `at_once` that are being answered
     "drop",  # the connection is closed without an answer
     "delay",  # the answer begins after `seconds`
     "refuse-commit",  # a git repository does not give commits that no branch or tag names
@@ -58,6 +59,7 @@ class Fault:
     seconds: float = 3600.0
     rate: int = 65536
     length: int | None = None
+    at_once: int = 1
 
     def __post_init__(self) -> None:
         """Refuses what would silently never happen.
@@ -137,8 +139,8 @@ def _fault_of(body: bytes) -> Fault:
     return Fault(**value)
 
 
-def replacement(request: Request) -> Response | None:
-    """What a fault answers in place of the service, or None.
+def replacement(request: Request, others: int) -> Response | None:
+    """What a fault answers in place of the service, or None. others: how many requests are being answered already.
 
     Raises:
         ConnectionDroppedError: the connection is to be closed without an answer.
@@ -150,7 +152,7 @@ def replacement(request: Request) -> Response | None:
             return data(LOGIN_PAGE, "text/html; charset=utf-8")
         if fault.kind == "redirect-loop":
             return redirect(request.path)
-        if fault.kind == "status":
+        if fault.kind == "status" or (fault.kind == "busy" and others >= fault.at_once):
             headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
             return text(fault.status, f"the forge answers {fault.status} on purpose", headers)
     return None

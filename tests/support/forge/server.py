@@ -171,6 +171,11 @@ class Forge:
         """How many TCP connections were accepted so far."""
         return self._log.connections
 
+    def close_connections(self) -> None:
+        """Ends every open connection, and goes on to serve."""
+        self._main.close_connections()
+        self._blob.close_connections()
+
     def forget_requests(self) -> None:
         """Begins the log anew."""
         self._log.clear()
@@ -210,7 +215,7 @@ class Forge:
             return self._own_interface(request)
         request = dataclasses.replace(request, faults=self.faults.take(request))
         self._main.stopping.wait(fault_effects.delay(request))
-        replacement = fault_effects.replacement(request)
+        replacement = fault_effects.replacement(request, self._log.in_flight - 1)
         if replacement is not None:
             return fault_effects.disturbed(request, replacement)
         route = self._routes.get((request.port, next(iter(request.parts), "")))

@@ -147,7 +147,7 @@ class RequestLog:
         self._path = path
         self._lock = threading.Lock()
         self._settled = threading.Condition(self._lock)
-        self._in_flight = 0
+        self.in_flight = 0
         self._requests: list[LoggedRequest] = []
         self._connections = itertools.count(1)
         self._start = time.monotonic()
@@ -167,7 +167,7 @@ class RequestLog:
     def begin(self) -> None:
         """Notes that a request is being answered."""
         with self._lock:
-            self._in_flight += 1
+            self.in_flight += 1
 
     def end(self, entry: LoggedRequest) -> None:
         """Keeps a request that has been answered, unless it was one to the forge's own interface."""
@@ -177,7 +177,7 @@ class RequestLog:
                 self._requests.append(entry)
                 with self._path.open("a", encoding="utf-8") as stream:
                     stream.write(line + "\n")
-            self._in_flight -= 1
+            self.in_flight -= 1
             self._settled.notify_all()
 
     def snapshot(self) -> list[LoggedRequest]:
@@ -186,13 +186,13 @@ class RequestLog:
         A client has its answer a moment before the answer is kept, so this waits a little for those under way.
         """
         with self._settled:
-            self._settled.wait_for(lambda: self._in_flight == 0, SETTLE_SECONDS)
+            self._settled.wait_for(lambda: self.in_flight == 0, SETTLE_SECONDS)
             return list(self._requests)
 
     def clear(self) -> None:
         """Forgets requests and connections, in memory and in the file."""
         with self._settled:
-            self._settled.wait_for(lambda: self._in_flight == 0, SETTLE_SECONDS)
+            self._settled.wait_for(lambda: self.in_flight == 0, SETTLE_SECONDS)
             self._requests.clear()
             self._connections = itertools.count(1)
             self.connections = 0
@@ -309,6 +309,10 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
             self.shutdown()
             self._thread.join()
         self.server_close()
+        self.close_connections()
+
+    def close_connections(self) -> None:
+        """Ends every open connection, as a network does that goes away."""
         with self._open_lock:
             for connection in self._open:
                 try:
