@@ -117,6 +117,13 @@ def test_what_can_not_be_locked_says_why(world: World, change: dict[str, t.Any],
     assert not world.root.exists()
 
 
+def test_a_way_to_make_room_that_there_is_not_is_refused_by_the_look(world: World) -> None:
+    refused = world.playbooks.run("realize", comfy_space="tight")
+    assert refused.returncode == 2
+    assert "value of space must be one of: beside, replace, got: tight" in refused.output
+    assert not world.root.exists()
+
+
 def test_an_unknown_version_lists_those_that_are_there(world: World) -> None:
     unknown = world.playbooks.run("realize", version="wrold")
     assert unknown.returncode == 2
