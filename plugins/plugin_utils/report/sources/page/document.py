@@ -21,7 +21,12 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.page
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.page.colors import colors_of
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.page.details import as_json, details_of
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.page.drawing import graph_svg
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.page.markup import Child, render, tag
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.page.markup import (
+    Child,
+    render,
+    scrolled,
+    tag,
+)
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.page.packages import packages
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.page.sections import (
     numbers,
@@ -135,7 +140,7 @@ def _kinds(sources: TargetSources) -> Element:
 def _graph(sources: TargetSources, colors: c.Mapping[str, str]) -> Element:
     return section(
         "Who asks for what",
-        tag("div", {"class": "scroll drawing", "tabindex": 0}, graph_svg(sources, colors)),
+        scrolled("The graph", graph_svg(sources, colors)),
         note=_GRAPH_NOTE,
     )
 

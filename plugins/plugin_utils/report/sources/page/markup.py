@@ -26,6 +26,11 @@ def tag(name: str, attributes: Attributes | None = None, *children: Child) -> Tr
     return element
 
 
+def scrolled(label: str, *children: Child) -> Tree.Element:
+    """A part with scroll bars of its own, which the keyboard reaches, too."""
+    return tag("div", {"class": "scroll", "tabindex": 0, "role": "region", "aria-label": label}, *children)
+
+
 def render(element: Tree.Element) -> str:
     """The element as HTML."""
     return Tree.tostring(element, encoding="unicode", method="html")

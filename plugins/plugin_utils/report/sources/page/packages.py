@@ -12,7 +12,7 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources impo
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.coverage import Coverage
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.graph import PACKAGE, shown
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.model import Entry, TargetSources
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.page.markup import tag
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.page.markup import scrolled, tag
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.sizes import shown_size
 
 if t.TYPE_CHECKING:
@@ -44,7 +44,7 @@ def packages(sources: TargetSources, coverage: Coverage, colors: c.Mapping[str, 
         tag("thead", {}, tag("tr", {}, *heads)),
         tag("tbody", {}, *rows),
     )
-    return tag("div", {}, _controls(labels, len(rows), prefix), tag("div", {"class": "scroll", "tabindex": 0}, table))
+    return tag("div", {}, _controls(labels, len(rows), prefix), scrolled("All packages", table))
 
 
 def _controls(labels: c.Sequence[str], count: int, prefix: str) -> Element:

@@ -11,7 +11,7 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources impo
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.coverage import Coverage
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.graph import shown
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.model import TargetSources
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.page.markup import Child, tag
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.page.markup import Child, scrolled, tag
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.sizes import shown_size
 
 if t.TYPE_CHECKING:
@@ -75,7 +75,7 @@ def table_section(table: tables.Table, is_open: bool = True) -> Element | None:
     head = tag("tr", {}, *(tag("th", {"scope": "col"}, text) for text in table.head))
     rows = [tag("tr", {}, *(tag("td", {}, _cell(cell)) for cell in row)) for row in table.rows]
     drawn = tag("table", {"class": "plain"}, tag("thead", {}, head), tag("tbody", {}, *rows))
-    return section(table.heading, tag("div", {"class": "scroll"}, drawn), note=table.note, is_open=is_open)
+    return section(table.heading, scrolled(table.title, drawn), note=table.note, is_open=is_open)
 
 
 def _cell(cell: tables.Cell) -> Child:
