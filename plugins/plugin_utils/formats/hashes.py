@@ -50,6 +50,14 @@ def read_sha256(text: str, where: str = "") -> str:
     return _decoded(digest, form, where).hex()
 
 
+def in_hexadecimal(text: str) -> str | None:
+    """The same in hexadecimal, for who has another form where that is wanted; None for what is no sha256."""
+    try:
+        return read_sha256(text)
+    except FleetError:
+        return None
+
+
 def to_sri(sha256: str) -> str:
     """``sha256-<base64>`` of hexadecimal."""
     return f"{_SRI}{base64.b64encode(bytes.fromhex(sha256)).decode()}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import typing as t
 
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.formats.hashes import in_hexadecimal
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.finding import shown
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.model_source import ModelSource
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.model_sources import read_source
@@ -208,6 +209,9 @@ def _checksum_problem(checksum: str) -> Problem:
     bare = _BARE_SHA256.fullmatch(checksum)
     if bare:
         return Problem("has no algorithm", f"Write sha256:{bare[1].lower()}")
+    known = in_hexadecimal(checksum)
+    if known:
+        return Problem(f"{shown(checksum)} is not hexadecimal", f"Write sha256:{known}, which is the same")
     algorithm, colon, digest = checksum.partition(":")
     if colon and algorithm.lower() != "sha256":
         remedy = "Write sha256:<64 hexadecimal characters> ('sha256sum file' prints them), or leave it out"

@@ -9,6 +9,7 @@ import re
 import typing as t
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.formats.hashes import in_hexadecimal
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec import pip_options
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.finding import shown
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.git_revisions import COMMIT_REMEDY, is_full_commit
@@ -203,7 +204,12 @@ def _read_file(
         _check_file_name(name, url, _at_key(at, fields, "url"), findings)
     if not _SHA256.fullmatch(sha256):
         reason = f"sha256 {shown(sha256)} is none" if sha256 else "has no sha256"
-        findings.error(_at_key(at, fields, "sha256"), reason, f"{_WHEEL_REMEDY}; 'sha256sum file.whl' prints them")
+        known = in_hexadecimal(sha256)
+        if known:
+            reason, remedy = f"sha256 {shown(sha256)} is not hexadecimal", f"Write {known}, which is the same"
+        else:
+            remedy = f"{_WHEEL_REMEDY}; 'sha256sum file.whl' prints them"
+        findings.error(_at_key(at, fields, "sha256"), reason, remedy)
     return _named(name, {"url": url, "sha256": sha256.lower()}, at)
 
 
