@@ -20,6 +20,7 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import (
     abi,
     builds,
     coherence,
+    old_releases,
     package_notes,
     resolution,
 )
@@ -46,6 +47,7 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.requirement
     entry_to_add,
     settle_sources,
 )
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.resolution_remedies import EntryOf
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.rounds import Answer, Rule, settle
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.target_environment import (
     TargetEnvironment,
@@ -64,7 +66,7 @@ Document = dict[str, t.Any]
 
 _OVERRIDES: t.Final = "python.overrides"
 _STRICT: t.Final = "strict"
-_RULES: t.Final[c.Sequence[Rule]] = (*coherence.RULES, abi.fitting_torch)
+_RULES: t.Final[c.Sequence[Rule]] = (*coherence.RULES, abi.fitting_torch, old_releases.known_breaks)
 
 
 def resolve_target(
@@ -143,13 +145,17 @@ def _ask(
 ) -> c.Callable[[Question], Answer]:
     """Who answers questions by the rules that the spec names."""
 
-    def entry_of(line: Line) -> str:
-        return entry_to_add(line.name, str(line.url), site.access, site.cache / "wheels")
+    entry_of = _entry_of(site)
 
     def ask(question: Question) -> Answer:
         return resolution.answer(question, rules, work=work, cache=cache, entry_of=entry_of, report=report)
 
     return ask
+
+
+def _entry_of(site: builds.Site) -> EntryOf:
+    """Who gives the entry of python_packages for a line that names a file."""
+    return lambda line: entry_to_add(line.name, str(line.url), site.access, site.cache / "wheels")
 
 
 def _settled(
@@ -169,7 +175,8 @@ def _settled(
 
     rules = section["resolution"]
     providers = Providers(ProviderSettings(section["providers"], accelerator, rules == _STRICT, cache))
-    answer = settle(providers.prepare(question), _ask(rules, site, work, cache, report), (*_RULES, providers.rule))
+    ask, users = _ask(rules, site, work, cache, report), old_releases.TorchUsers(work, cache, _entry_of(site))
+    answer = settle(providers.prepare(question), ask, (*_RULES, users.rule, providers.rule))
     further = package_notes.namesakes(question, {package.name for package in answer.found} - asked)
     notes = package_notes.notes(answer.question, answer.found, accelerator)
     for note in (*further, *notes, *providers.notes(answer)):

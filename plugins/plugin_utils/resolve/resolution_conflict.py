@@ -53,21 +53,18 @@ _NOTHING_HELPS: t.Final = (
 
 @dataclasses.dataclass(frozen=True)
 class _Clash:
-    """Lines that clash, what they clash with beyond themselves, and why."""
+    """Lines that clash, what binds all lines and takes part, and why. is_about_torch: that is the torch alone."""
 
     lines: c.Sequence[Line]
     bounds: c.Sequence[Line]
+    is_about_torch: bool
     failure: NoSolution
-
-    @property
-    def is_about_torch(self) -> bool:
-        return bool(self.bounds)
 
     def __str__(self) -> str:
         head = CONTRADICTION
         if self.is_about_torch:
             head = "a node would move the torch that core and spec choose"
-        elif len(self.lines) == 1:
+        elif len(self.lines) == 1 and not self.bounds:
             head = "; ".join(cause.what for cause in self.failure.causes) or _NOTHING_MEETS
         return f"{head}{listed([*self.lines, *self.bounds])}"
 
@@ -104,15 +101,18 @@ def explain_conflict(question: Question, failure: NoSolution, trials: Trials, en
 def _clash_in(question: Question, failure: NoSolution, trials: Trials) -> _Clash:
     lines = trials.clash(question)
     about = dataclasses.replace(question, lines=lines)
-    alone = trials.failure(without_torch(about))
+    alone = trials.failure(dataclasses.replace(about, constraints=()))
     if alone:
-        return _Clash(lines, (), alone)
-    pins = chosen_torch(question)
+        return _Clash(lines, (), is_about_torch=False, failure=alone)
     bound = trials.failure(about) or failure
     named = {line.name for line in bound.concerned}
-    against = [pin for pin in pins if pin.name in named] or pins
-    own = [line for line in question.lines if not line.is_of_node and line.name in {pin.name for pin in against}]
-    return _Clash(lines, [*(line for line in own if line not in lines), *against], bound)
+    against = [line for line in question.constraints if line.name in named]
+    is_about_torch = not trials.failure(without_torch(about))
+    if is_about_torch:
+        names = {line.name for line in chosen_torch(question)} & {line.name for line in against}
+        own = [line for line in question.lines if line.name in names and line not in lines and not line.is_of_node]
+        against = [*own, *(line for line in chosen_torch(question) if line in against)]
+    return _Clash(lines, against, is_about_torch, bound)
 
 
 def _ways(

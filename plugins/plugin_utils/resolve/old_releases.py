@@ -1,0 +1,103 @@
+# Copyright (c) 2026, the comfyops.fleet contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Packages that do not say all that they need: what held torch and diffusers go with, where pins are of another time.
+
+transformers uses torch without requiring it, and switches itself off beside one that is too old; which ones it works
+with it says in an extra. What others have broken since, no metadata says: that is a short list.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import typing as t
+
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import FLEET, TORCH, Demand, Line
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.resolution_conflict import explain_conflict
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.resolution_remedies import EntryOf
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.resolution_trials import Trials
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.rounds import Answer
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_failure import NoSolution
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_resolution import Question
+
+# Packages that use torch and have an extra of that name, which says what they work with.
+_TORCH_USERS: t.Final = ("transformers",)
+
+
+class _Break(t.NamedTuple):
+    """Releases of a package that do not work with what came later of another: the bound that they need, and why."""
+
+    package: str
+    releases: str
+    bound: str
+    why: str
+
+
+_BREAKS: t.Final = (
+    # diffusers#8419, huggingface_hub#2447
+    _Break(
+        "diffusers", "<0.29", "huggingface-hub<0.26", "imports cached_download, which huggingface-hub 0.26 took away"
+    ),
+)
+
+
+def known_breaks(answer: Answer) -> Question:
+    """Bounds for what is known to break releases that a target has."""
+    from packaging.specifiers import SpecifierSet
+
+    versions = {package.name: package.version for package in answer.found}
+    question = answer.question
+    for each in _BREAKS:
+        version = versions.get(each.package)
+        if version is not None and SpecifierSet(each.releases).contains(version, prereleases=True):
+            question = _bound(question, f"{each.package} {version} {each.why}", each.bound)
+    return question
+
+
+@dataclasses.dataclass(frozen=True)
+class TorchUsers:
+    """Packages that use torch, chosen to work with the one that a target has."""
+
+    work: pathlib.Path
+    cache: pathlib.Path
+    entry_of: EntryOf
+
+    def rule(self, answer: Answer) -> Question:
+        """Bound what uses torch to releases that say that they work with it. Raises FleetError where none does.
+
+        A torch that nobody holds is a new one, and nothing is asked.
+        """
+        versions = {package.name: package.version for package in answer.found}
+        question = answer.question
+        if TORCH not in versions or not any(line.name == TORCH and line.is_choosy for line in question.lines):
+            return question
+        for name in (name for name in _TORCH_USERS if name in versions):
+            fitting = self._fitting(question, name, versions[TORCH])
+            if fitting is not None and fitting != versions[name]:
+                question = _bound(question, f"what works with torch {versions[TORCH]}", f"{name}<={fitting}")
+        return question
+
+    def _fitting(self, question: Question, name: str, torch: str) -> str | None:
+        """The release of a package that is found when its extra for torch is asked for as well."""
+        trials = Trials(self.work, self.cache)
+        line = _line(f"{FLEET} (the torch that {name} works with)", None, f"{name}[{TORCH}]")
+        asked = dataclasses.replace(question, lines=[*question.lines, line])
+        pinned = _bound(asked, "what is chosen", f"{TORCH}=={torch}")
+        try:
+            return trials.versions(pinned).get(name)
+        except NoSolution as failure:
+            raise explain_conflict(asked, failure, trials, self.entry_of) from failure
+
+
+def _bound(question: Question, why: str, text: str) -> Question:
+    """The question with a line of ours that binds what others ask for; as it is where that is there."""
+    if any(line.text == text for line in question.constraints):
+        return question
+    return dataclasses.replace(question, constraints=(*question.constraints, _line(FLEET, why, text)))
+
+
+def _line(owner: str, file: str | None, text: str) -> Line:
+    from packaging.requirements import Requirement
+
+    return Line(Demand(owner, file, (text,)), text, Requirement(text))
