@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import collections.abc as c
-import dataclasses
 import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, raise_all
@@ -19,10 +18,10 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.packages.abi import
     torch_of,
 )
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.gpu_needs import kernels_of
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import FLEET, TORCH, Demand, Line
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import TORCH
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.index_pages import ListedFile
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import DEFAULT, LOCAL
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.rounds import Answer
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.rounds import Answer, constrained
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_resolution import Found, Question
 
 if t.TYPE_CHECKING:
@@ -82,7 +81,7 @@ def fitting_torch(answer: Answer) -> Question:
     torch = torch_of({package.name: package.version for package in answer.found})
     if torch is None:
         return answer.question
-    faults, constraints = [], []
+    question, faults = answer.question, []
     for package in answer.found:
         built = _built(package.name, package.version, users)
         if built is None or package.index == LOCAL or not misfits(built, torch):
@@ -92,11 +91,9 @@ def fitting_torch(answer: Answer) -> Question:
         if better is None:
             faults.append(_fault(answer.question, package, built, torch, others))
         else:
-            constraints.append(_constraint(package, better, torch))
+            question = constrained(question, f"what was built for {torch}", f"{package.name}=={better}")
     raise_all(faults)
-    if not constraints:
-        return answer.question
-    return dataclasses.replace(answer.question, constraints=(*answer.question.constraints, *constraints))
+    return question
 
 
 def _built(name: str, version: str, users_of_torch: c.Container[str]) -> Built | None:
@@ -153,13 +150,6 @@ def _better(question: Question, package: Found, others: c.Iterable[str], torch: 
     ]
     best = max(fitting, key=lambda version: (version.public == public, version), default=None)
     return None if best is None else str(best)
-
-
-def _constraint(package: Found, version: str, torch: Torch) -> Line:
-    from packaging.requirements import Requirement
-
-    text = f"{package.name}=={version}"
-    return Line(Demand(FLEET, f"what was built for {torch}", (text,)), text, Requirement(text))
 
 
 def _fault(

@@ -9,7 +9,6 @@ Each rule holds an answer to be good, asks again with a constraint, or says whic
 from __future__ import annotations
 
 import collections.abc as c
-import dataclasses
 import json
 import typing as t
 
@@ -21,9 +20,9 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.packages.abi import
     dotted,
     torch_of,
 )
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import FLEET, SPEC, TORCH, Demand, Line
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import SPEC, TORCH, Line
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import DEFAULT, LOCAL
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.rounds import Answer, Rule
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.rounds import Answer, Rule, constrained
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_resolution import Found, Question
 
 _VISION: t.Final = "torchvision"
@@ -57,7 +56,7 @@ def torch_family(answer: Answer) -> Question:
         return answer.question
     raise_all([fault for name in wrong for fault in _pinned_apart(answer.question, packages[name], torch)])
     why = f"what goes with torch {torch.version}"
-    return _constrained(answer.question, why, [f"{name}{_of_family(name, torch)}" for name in wrong])
+    return constrained(answer.question, why, *(f"{name}{_of_family(name, torch)}" for name in wrong))
 
 
 def old_numpy(answer: Answer) -> Question:
@@ -81,7 +80,7 @@ def old_numpy(answer: Answer) -> Question:
             where=answer.question.environment.where,
             remedy=f"Take torch {first} or newer, or {_way(lines, _OLD_NUMPY)}",
         )
-    return _constrained(answer.question, f"torch {torch.version} was built against numpy 1", [_OLD_NUMPY])
+    return constrained(answer.question, f"torch {torch.version} was built against numpy 1", _OLD_NUMPY)
 
 
 RULES: t.Final[tuple[Rule, ...]] = (torch_family, old_numpy)
@@ -180,16 +179,6 @@ def _other_build(question: Question, package: Found, torch_package: Found, torch
 
 def _origin(question: Question, package: Found) -> str:
     return f"the index {question.indexes.shown(package.index)}" if package.index not in (None, LOCAL) else "its own URL"
-
-
-def _constrained(question: Question, why: str, texts: c.Sequence[str]) -> Question:
-    """The question with lines of ours that bind what others ask for; nothing where they are there already."""
-    from packaging.requirements import Requirement
-
-    known = {line.text for line in question.constraints}
-    demand = Demand(FLEET, why, tuple(texts))
-    lines = [Line(demand, text, Requirement(text)) for text in texts if text not in known]
-    return dataclasses.replace(question, constraints=(*question.constraints, *lines)) if lines else question
 
 
 def _lines(question: Question, name: str) -> list[Line]:

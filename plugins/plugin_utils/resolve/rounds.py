@@ -14,6 +14,7 @@ import dataclasses
 import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import FLEET, Demand, Line
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_resolution import Found, Question
 
 _MOST_ROUNDS: t.Final = 8
@@ -29,6 +30,19 @@ class Answer:
     question: Question
     found: c.Sequence[Found]
     replaced: c.Sequence[c.Mapping[str, t.Any]] = ()
+
+
+def constrained(question: Question, why: str, *texts: str) -> Question:
+    """The question with lines of ours that bind what others ask for; as it is where these are there already.
+
+    why: what the lines are for, as messages say it.
+    """
+    from packaging.requirements import Requirement
+
+    there = {line.text for line in question.constraints}
+    demand = Demand(FLEET, why, texts)
+    lines = [Line(demand, text, Requirement(text)) for text in texts if text not in there]
+    return dataclasses.replace(question, constraints=(*question.constraints, *lines)) if lines else question
 
 
 # Gives the answer's own question when content, else a changed one. Raises FleetError where no question helps.
