@@ -35,6 +35,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.packages.observe im
     unfinished_environments,
 )
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.plan import CREATE, LINK, REBUILD, link_text
+from ansible_collections.comfyops.fleet.plugins.module_utils.packages.provided import provided_of
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.receipt import (
     receipt_path,
     take_fingerprints,
@@ -85,7 +86,8 @@ def _make(context: Context, replaces: bool) -> None:
 def _keep_receipt(context: Context, environment: pathlib.Path) -> None:
     site = environment_site(environment, context.target.python)
     installed, _unreadable = distributions(site, os.listdir(site), {})
-    records = {each.name: read_record(site / each.entry) or [] for each in installed}
+    provided = {package.name for package in provided_of(context)}
+    records = {each.name: read_record(site / each.entry) or [] for each in installed if each.name not in provided}
     write_receipt(receipt_path(context.layout, context.environment.name), take_fingerprints(site, records))
 
 

@@ -12,6 +12,7 @@ import posixpath
 import re
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.context import Context
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import PROVIDED
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.origin import ORIGIN_FILE, direct_url
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.distributions import (
     DIST_INFO,
@@ -44,7 +45,9 @@ class CloseLook:
         self._site = site
         self._installed = installed
         self._deep = deep
-        records = {each.name: _record(site, each) for each in installed}
+        # What the image brings is its own business; an environment only has links to it.
+        provided = {package.name for package in context.target.packages if package.source == PROVIDED}
+        records = {each.name: _record(site, each) for each in installed if each.name not in provided}
         self._unrecorded = [name for name, files in records.items() if files is None]
         self._records = {name: files for name, files in records.items() if files}
 

@@ -15,6 +15,7 @@ import pathlib
 import re
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.context import Context
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import PROVIDED
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.compare import Environment, wanted_versions
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.distributions import (
     BYTECODE,
@@ -38,8 +39,11 @@ def inspect(context: Context, environment: pathlib.Path, seen: Fingerprints | No
         return Environment(python, fault or f"{site.name} is not there", {})
     installed, unreadable = distributions(site, entries, wanted_versions(context.target))
     damaged: dict[str, tuple[str, ...]] = dict.fromkeys((*unreadable, *_doubled(installed)), ())
+    broken, linked = _of_the_image(context, environment, site)
+    damaged |= broken
     changed = None if seen is None or deep else changed_since(site, seen)
-    unknown = [entry for entry in entries if entry != BYTECODE and (seen is None or entry not in seen)]
+    known = {BYTECODE, *linked, *(seen or ())}
+    unknown = [entry for entry in entries if entry not in known]
     foreign: tuple[str, ...] = ()
     if changed is None or changed or unknown:
         from ansible_collections.comfyops.fleet.plugins.module_utils.packages.close_look import CloseLook
@@ -48,6 +52,18 @@ def inspect(context: Context, environment: pathlib.Path, seen: Fingerprints | No
         damaged |= close.damaged(changed)
         foreign = close.foreign(unknown, any_entry=seen is None)
     return Environment(python, fault, {each.name: each.version for each in installed}, damaged, foreign)
+
+
+def _of_the_image(
+    context: Context, environment: pathlib.Path, site: pathlib.Path
+) -> tuple[dict[str, tuple[str, ...]], set[str]]:
+    """What is wrong with the packages that the host's image brings, and which entries of the directory are theirs."""
+    names = [package.name for package in context.target.packages if package.source == PROVIDED]
+    if not names:
+        return {}, set()
+    from ansible_collections.comfyops.fleet.plugins.module_utils.packages.provided import broken_links, linked_entries
+
+    return broken_links(environment, site, names), linked_entries(environment)
 
 
 def _interpreter(environment: pathlib.Path) -> tuple[str | None, str | None]:

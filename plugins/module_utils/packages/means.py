@@ -23,6 +23,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.packages.interprete
     interpreters_on_path,
     is_obtainable,
 )
+from ansible_collections.comfyops.fleet.plugins.module_utils.packages.provided import provided_faults
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.store import store_of
 
 # Bytes to those of the wheels. 216 packages of a real ComfyUI, torch among them, had 2.5 times their wheels' bytes when
@@ -43,8 +44,8 @@ class Means:
     """What a host has for making an environment; asked only when one must be made.
 
     held: distributions that can be installed without the network. stored: those that are in the store. links: whether
-    environments can share the store's bytes, as far as that can be told without writing. old: what is to go first,
-    None where the environment fits beside it, or has to.
+    environments can share the store's bytes, as far as that can be told without writing. image: where the host's image
+    is not what the lock says. old: what is to go first, None where the environment fits beside it, or has to.
     """
 
     interpreter: pathlib.Path | None
@@ -52,6 +53,7 @@ class Means:
     held: frozenset[str]
     stored: frozenset[str]
     links: bool
+    image: tuple[FleetError, ...] = ()
     old: Old | None = None
 
 
@@ -65,6 +67,7 @@ def means_of(context: Context) -> Means:
         held=frozenset(package.name for package in packages if is_held(context, package)),
         stored=frozenset(package.name for package in packages if in_store(context, package)),
         links=_links(context.layout),
+        image=tuple(provided_faults(context)),
     )
     if not context.settings.replace_environments or not shortages(needs(context, means)):
         return means
@@ -88,14 +91,15 @@ def needs(context: Context, means: Means) -> tuple[Need, ...]:
 
 
 def obstacles(context: Context, means: Means) -> tuple[FleetError, ...]:
-    """What stands in the way: no interpreter, an index that nobody locates, offline also what is nowhere.
+    """What stands in the way: no interpreter, another image, an index that nobody locates, offline what is nowhere.
 
     Also a cache that can not be written. Where what there is goes first, also that it is in use, or not enough.
     """
     layout = context.layout
     cache = () if unwritable(layout.root) else unwritable(layout.cache, "comfy_cache_dir")
     room = means.old.faults(needs(context, means)) if means.old else ()
-    return (*_no_interpreter(context, means), *missing_indexes(context), *_missing(context, means), *cache, *room)
+    here = (*_no_interpreter(context, means), *means.image)
+    return (*here, *missing_indexes(context), *_missing(context, means), *cache, *room)
 
 
 def _no_interpreter(context: Context, means: Means) -> list[FleetError]:
