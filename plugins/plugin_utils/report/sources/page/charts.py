@@ -111,12 +111,12 @@ def bars(caption: str, column: str, parts: c.Sequence[Part], colors: c.Mapping[s
 
 
 def _cell(amount: str, share: decimal.Decimal, length: float | None = None) -> Element:
-    bar = None
+    drawn = None
     if length is not None:
         view = {"viewBox": "0 0 100 4", "preserveAspectRatio": "none", "class": "bar", "aria-hidden": "true"}
-        bar = tag("svg", view, tag("rect", {"width": length * 100, "height": 4}))
+        drawn = tag("svg", view, tag("rect", {"width": length * 100, "height": 4}))
     words = tag("span", {"class": "amounts"}, tag("b", {}, amount), tag("span", {"class": "quiet"}, f"{share} %"))
-    return tag("td", {}, words, bar)
+    return tag("td", {}, words, drawn)
 
 
 def space_map(sources: TargetSources, colors: c.Mapping[str, str]) -> Element | None:
