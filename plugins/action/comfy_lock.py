@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import pathlib
 import typing as t
@@ -15,6 +16,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, failures
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.key_pair import as_texts
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.digest import build_name
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import canonical, read_lock
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import lock_file
@@ -27,6 +29,7 @@ if t.TYPE_CHECKING:
     from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_host import BuilderHost
     from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_store import Store
     from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.lock import Resolution
+    from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.models import ModelResolution
 
     Result = dict[str, t.Any]
 
@@ -48,7 +51,16 @@ ARGUMENTS: dict[str, t.Any] = {
     "model_mirrors": {"type": "list", "elements": "str", "default": []},
     "credentials": {"type": "dict", "default": {}, "no_log": True},
     "allow_http": {"type": "bool"},
+    "models": {"type": "str"},
+    "unhashed": {"type": "str", "choices": ["refuse", "first-use"]},
+    # Of a host that reads models; paths there, so nothing of them is expanded here.
+    "root": {"type": "str", "default": "/opt/comfy"},
+    "shared_root": {"type": "str"},
+    "cache_dir": {"type": "str"},
+    "lock_timeout": {"type": "float", "default": 120.0},
 }
+_DOWNLOAD = "download"
+_OF_A_HOST = ("root", "shared_root", "cache_dir", "lock_timeout", "hf_endpoint", "civitai_endpoint")
 # The site's own host, the option that may name another, and the variable with the token for it.
 _TOKENS = (
     ("huggingface.co", "hf_endpoint", "HF_TOKEN"),
@@ -137,20 +149,13 @@ class ActionModule(ActionBase):
         from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_places import ControlNode
         from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.git import Access
         from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.lock import Resolution
-        from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.models import ModelResolution
 
-        credentials = {**_environment_tokens(options), **options["credentials"]}
+        credentials = {**_environment_tokens(options), **as_texts(options["credentials"])}
         cache = cache_directory()
         access = Access(cache / "git", options["git_mirrors"], credentials)
         return Resolution(
             git=access,
-            models=ModelResolution(
-                hf_endpoint=options["hf_endpoint"],
-                civitai_endpoint=options["civitai_endpoint"],
-                credentials=credentials,
-                allow_http=policy["allow_http"] if options["allow_http"] is None else options["allow_http"],
-                model_mirrors=tuple(options["model_mirrors"]),
-            ),
+            models=self._models(options, task_vars, policy, credentials),
             python_indexes=options["python_indexes"],
             cache=cache,
             python=_python_version(options["python"]),
@@ -161,6 +166,52 @@ class ActionModule(ActionBase):
             python_mirror=options["python_mirror"],
             every_byte=options["verify"] == "all",
         )
+
+    def _models(
+        self, options: Result, task_vars: Result, policy: Result, credentials: dict[str, str]
+    ) -> ModelResolution:
+        """How models are resolved, and who reads those of which nobody says the sha256."""
+        from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import model_reading, model_reading_host
+        from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.cloud_credentials import CloudCredentials
+        from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.model_known import Known
+        from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.models import ModelResolution
+
+        known, cloud = Known(cache_directory() / "model-hashes.json"), CloudCredentials(os.environ)
+        models = ModelResolution(
+            hf_endpoint=options["hf_endpoint"],
+            civitai_endpoint=options["civitai_endpoint"],
+            credentials=credentials,
+            allow_http=policy["allow_http"] if options["allow_http"] is None else options["allow_http"],
+            model_mirrors=tuple(options["model_mirrors"]),
+            cloud=cloud,
+        )
+        if options["models"] == _DOWNLOAD:
+            reader = model_reading.ControlNode(models.ways, known, display.display)
+            return dataclasses.replace(models, read=reader)
+        if not options["models"] and (options["unhashed"] or policy["unhashed"]) == "refuse":
+            return models
+        host = model_reading_host.Host(
+            name=self._reading_host(options["models"], task_vars),
+            action=self,
+            task_vars=task_vars,
+            options={**_given(options, _OF_A_HOST), "allow_http": models.allow_http},
+            credentials=credentials,
+            cloud=cloud,
+            known=known,
+            report=display.display,
+        )
+        return dataclasses.replace(models, read=host)
+
+    def _reading_host(self, name: str | None, task_vars: Result) -> str:
+        """The host that the task runs for: the first one of the play, where none is named."""
+        here = str(self._task.delegate_to or task_vars.get("inventory_hostname"))
+        if name and here != name:
+            raise FleetError(
+                f"the task runs for {here}, and {name} is to read models",
+                where="models",
+                remedy=f"Give the task delegate_to: {name}; where comfy_builder names another host, name one for both",
+            )
+        return here
 
     def _store(self, options: Result) -> Store:
         """Where built wheels are kept: beside the locks; in check mode, what is built is no part of them yet."""
@@ -207,6 +258,10 @@ class ActionModule(ActionBase):
             if not target["version"] and not spec["python"]["version"]
         ]
         return sorted(loose)
+
+
+def _given(options: Result, names: tuple[str, ...]) -> Result:
+    return {name: options[name] for name in names if options[name] is not None}
 
 
 def _refuse(path: pathlib.Path, before: Result | None, stale: list[str]) -> None:

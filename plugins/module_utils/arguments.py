@@ -11,6 +11,7 @@ import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.context import Context, Settings
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.facts import gather
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.key_pair import as_texts
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import Layout
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import read_lock
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.matching import choose_target
@@ -99,7 +100,7 @@ def _settings(params: dict[str, t.Any], spec: c.Mapping[str, t.Any]) -> Settings
         model_mirrors=tuple(params.get("model_mirrors") or ()),
         hf_endpoint=params.get("hf_endpoint"),
         civitai_endpoint=params.get("civitai_endpoint"),
-        credentials=params.get("credentials") or {},
+        credentials=as_texts(params.get("credentials") or {}),
         allow_http=option("allow_http"),
     )
 

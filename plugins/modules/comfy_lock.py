@@ -126,13 +126,49 @@ options:
     type: str
   credentials:
     description:
-      - Host name to token. E(HF_TOKEN) and E(CIVITAI_TOKEN) of the control node are used as well.
+      - Host name, or host name and port, to a token, or to a key pair of an object store, which is a mapping with
+        C(access_key), C(secret_key) and, where they are needed, C(session_token) and C(region).
+      - E(HF_TOKEN) and E(CIVITAI_TOKEN) of the control node are used as well, and for object stores the credentials of
+        AWS and Google Cloud in their usual places.
     type: dict
     default: {}
   allow_http:
     description:
       - Allow plain HTTP to other hosts than this one. Defaults to the spec's C(policy.allow_http).
     type: bool
+  models:
+    description:
+      - Who reads models of which neither spec nor server says the sha256. Without it, and where O(unhashed) does not
+        say otherwise, such a model is an error.
+      - V(download) reads them on the control node, which keeps no byte of them; else the inventory name of a host,
+        which keeps them in its store. The task has to be delegated to that host.
+    type: str
+  unhashed:
+    description:
+      - What becomes of such models where O(models) is not set. Defaults to the spec's C(policy.unhashed).
+    type: str
+    choices:
+      refuse: They are an error that names them.
+      first-use: The host that the task runs for, the first one of the play, reads them into its store. Its bytes are
+        what the lock has, and so what every other host must get.
+  root:
+    description:
+      - Directory of the version on a host that reads models.
+    type: str
+    default: /opt/comfy
+  shared_root:
+    description:
+      - Where the store is on a host that reads models, if not below O(root).
+    type: str
+  cache_dir:
+    description:
+      - The cache on a host that reads models.
+    type: str
+  lock_timeout:
+    description:
+      - Seconds to wait for another converge on a host that reads models.
+    type: float
+    default: 120.0
 requirements:
   - git, uv, jsonschema, packaging and huggingface_hub on the control node
 seealso:
@@ -157,6 +193,12 @@ EXAMPLES = r"""
     version: demo
     builder: gpu-builder
   delegate_to: gpu-builder
+  run_once: true
+
+- name: Make it, and read models of which nobody says the sha256
+  comfyops.fleet.comfy_lock:
+    version: demo
+    models: download
   run_once: true
 
 - name: Move one package to what its index has now

@@ -42,8 +42,8 @@ def normalize(document: object, version: str, findings: Findings) -> dict[str, t
     """
     spec = as_object(document)
     _check_version_id(spec, version, findings)
-    policy = {"allow_http": as_flag(as_object(spec.get("policy")).get("allow_http"), False)}
-    allow_http = policy["allow_http"]
+    policy = as_object(spec.get("policy"))
+    allow_http = as_flag(policy.get("allow_http"), False)
     nodes = read_nodes(spec.get("custom_nodes"), ("custom_nodes",), findings, allow_http=allow_http)
     env = read_environment(spec.get("env"), ("env",), findings)
     python = read_python(spec.get("python"), ("python",), findings, allow_http=allow_http)
@@ -69,7 +69,7 @@ def normalize(document: object, version: str, findings: Findings) -> dict[str, t
         "launch": read_launch(spec.get("launch"), ("launch",), findings),
         "smoke": read_smoke(spec.get("smoke"), ("smoke",), findings),
         "verify": read_verify(spec.get("verify")),
-        "policy": policy,
+        "policy": {"allow_http": allow_http, "unhashed": as_text(policy.get("unhashed")) or "refuse"},
     }
 
 

@@ -1,0 +1,124 @@
+# Copyright (c) 2026, the comfyops.fleet contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Models from the spec to the machine: gated, private, and such as nobody says the sha256 of."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import typing as t
+
+import pytest
+
+from tests.support.s3 import ACCESS_KEY, SECRET_KEY, s3_server
+
+if t.TYPE_CHECKING:
+    from tests.integration.conftest import World
+    from tests.support.forge.web import LoggedRequest
+    from tests.support.playbook import Playbooks
+
+SIZE = 11_000_000
+
+
+def add(world: World, source: str, **more: t.Any) -> None:
+    """One more model in the spec."""
+    entry = {"source": source, "target_path": "$MODELS_DIR/loras/late.safetensors", **more}
+    world.spec["models"] = [*world.spec["models"], entry]
+    world.write()
+
+
+def locked(world: World) -> dict[str, t.Any]:
+    """The last model of the lock."""
+    lock: dict[str, t.Any] = json.loads((world.directory / "versions/world.lock.json").read_text())
+    model: dict[str, t.Any] = lock["models"][-1]
+    return model
+
+
+def reads(world: World, path: str) -> list[LoggedRequest]:
+    """Requests for the bytes of a path, but those for one byte."""
+    return [
+        request
+        for request in world.forge.requests
+        if request.method == "GET" and path in request.path and request.headers.get("range") != "bytes=0-0"
+    ]
+
+
+def with_environment(world: World, **variables: str) -> Playbooks:
+    playbooks = world.playbooks
+    return dataclasses.replace(playbooks, environment={**playbooks.environment, **variables})
+
+
+def test_a_model_of_which_nobody_says_the_sha256(world: World) -> None:
+    model = world.forge.model("late.safetensors", size=SIZE)
+    add(world, model.url)
+    refused = world.playbooks.run("realize")
+    assert refused.returncode == 2
+    assert "/models/1/source" in refused.output
+    assert "nobody says its sha256" in refused.output
+    assert "comfy_lock_models=download" in refused.output
+    assert "comfy_lock_models=<host>" in refused.output
+    assert not world.root.exists()
+    world.playbooks.succeed("lock", comfy_lock_models="download")
+    assert (locked(world)["sha256"], locked(world)["size"]) == (model.sha256, SIZE)
+    assert len(reads(world, "late")) == 1
+
+
+@pytest.mark.parametrize("first_use", [False, True])
+def test_a_host_reads_it_into_its_store(world: World, first_use: bool) -> None:
+    model = world.forge.model("late.safetensors", size=SIZE)
+    add(world, model.url)
+    if first_use:
+        world.spec |= {"schema_version": 3, "policy": {"unhashed": "first-use"}}
+        world.write()
+    else:
+        world.playbooks.succeed("lock", comfy_lock_models="machine")
+        assert (world.root / "store/sha256" / model.sha256[:2] / model.sha256).stat().st_size == SIZE
+    world.playbooks.succeed("realize")
+    assert locked(world)["sha256"] == model.sha256
+    assert (world.root / "models/loras/late.safetensors").read_bytes() == model.content.data
+    assert len(reads(world, "late")) == 1
+    assert not list((world.root / "store/partial").iterdir())
+    assert world.playbooks.succeed("realize").changed == 0
+
+
+def test_a_gated_repository(world: World) -> None:
+    repository = world.forge.hub("org/gated", gated_token="hf_rightful")
+    repository.unknown_tokens.add("hf_mistyped")
+    file = repository.file("late.safetensors", size=300_000)
+    repository.commit()
+    add(world, "hf://org/gated/late.safetensors")
+    variables = {"comfy_hf_endpoint": world.forge.hub_url}
+    rightful = with_environment(world, HF_TOKEN="hf_rightful")
+    refused = world.playbooks.run("lock", **variables)
+    assert "It needs HF_TOKEN and acceptance of the licence at https://huggingface.co/org/gated" in refused.output
+    assert "hf_rightful" not in rightful.succeed("lock", "-vvv", **variables).output
+    refused = with_environment(world, HF_TOKEN="hf_mistyped").run("realize", "-vvv", **variables)
+    assert refused.returncode == 2
+    assert "The token was not accepted: it is mistyped, expired or revoked" in refused.output
+    assert "hf_mistyped" not in refused.output
+    # Asked for before anything changes.
+    assert not (world.root / "builds").exists()
+    assert "hf_rightful" not in rightful.succeed("realize", "-vvv", **variables).output
+    assert locked(world)["sha256"] == file.sha256
+    written = [path for path in world.directory.rglob("*") if path.is_file() and "forge" not in path.parts]
+    assert not [path for path in written if b"hf_rightful" in path.read_bytes()]
+    carried = {request.port for request in world.forge.requests if "hf_" in request.headers.get("authorization", "")}
+    assert carried == {"main"}
+    assert reads(world, "/blob/")
+
+
+def test_a_private_bucket(world: World) -> None:
+    content = world.forge.model("unused.safetensors", size=300_000).content.data
+    with s3_server() as (url, client):
+        client.create_bucket(Bucket="models")
+        client.put_object(Bucket="models", Key="a/late.safetensors", Body=content, ChecksumAlgorithm="SHA256")
+        add(world, f"s3://models/a/late.safetensors?endpoint={url}")
+        playbooks = with_environment(
+            world, AWS_ACCESS_KEY_ID=ACCESS_KEY, AWS_SECRET_ACCESS_KEY=SECRET_KEY, AWS_ENDPOINT_URL_S3=url
+        )
+        playbooks.succeed("lock")
+        assert locked(world)["url"] == f"{url}/models/a/late.safetensors"
+        done = playbooks.succeed("realize", "-vvv")
+    assert SECRET_KEY not in done.output
+    assert (world.root / "models/loras/late.safetensors").read_bytes() == content
