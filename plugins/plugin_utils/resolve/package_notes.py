@@ -9,7 +9,7 @@ import collections.abc as c
 import json
 import typing as t
 
-from ansible_collections.comfyops.fleet.plugins.module_utils.packages.abi import CUDA_RUNTIMES
+from ansible_collections.comfyops.fleet.plugins.module_utils.packages.abi import CUDA_RUNTIMES, built_for
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import abi
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.ages import old_pins
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import DEFAULT
@@ -74,13 +74,22 @@ def notes(question: Question, found: c.Sequence[Found], accelerator: str | None)
 
 
 def _other_torch(found: c.Sequence[Found], accelerator: str | None) -> c.Iterator[str]:
-    """The default index has one build of torch for each platform, whatever a target's accelerator is."""
+    """A torch that was built for something else than the target's accelerator.
+
+    The default index has one build for each platform, and indexes are bound for all targets of a spec.
+    """
     by_name = {package.name: package for package in found}
     torch = by_name.get(_TORCH)
-    if torch is None or torch.index != DEFAULT or not accelerator:
+    if torch is None or torch.index is None or not accelerator:
         return
     has = _build_of(torch.version, by_name)
-    if has.startswith(accelerator):
+    if has.startswith(accelerator) or (torch.index != DEFAULT and built_for(torch.version).kind is None):
+        return
+    if torch.index != DEFAULT:
+        yield (
+            f"torch {torch.version} of the index {torch.index} is a build for {has}, and the target's accelerator is"
+            f" {accelerator}: bind torch to an index for that in python.indexes, or give the target that accelerator"
+        )
         return
     packages = [name for name in _FAMILY if name in by_name]
     place = accelerator if accelerator != "rocm" else "rocm<version>"

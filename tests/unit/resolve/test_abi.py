@@ -200,3 +200,16 @@ def test_the_table_says_what_fits_and_why_not() -> None:
             "torch 2.8.0, CUDA 12.8",
         ),
     ]
+
+
+def test_a_torch_of_a_bound_index_for_another_accelerator_is_said(resolver: Resolver) -> None:
+    """One index may be bound for targets of several kinds."""
+    resolver.forge.index("pytorch-cpu").wheel("torch", "2.9.0+cpu", tag=X86)
+    resolver(core("torch"), accelerator="cu130", indexes=[resolver.bound("torch")])
+    assert [note.partition("): ")[2] for note in resolver.notes] == [
+        "torch 2.9.0+cpu of the index pytorch-cpu is a build for cpu, and the target's accelerator is cu130: bind torch"
+        " to an index for that in python.indexes, or give the target that accelerator"
+    ]
+    resolver.notes.clear()
+    resolver(core("torch"), accelerator="cpu", indexes=[resolver.bound("torch")])
+    assert resolver.notes == []
