@@ -10,6 +10,8 @@ ones of 2026-11, as far as these packages have to do with each other.
 from __future__ import annotations
 
 import json
+import pathlib
+import re
 import typing as t
 
 import pytest
@@ -27,11 +29,10 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.load import lo
 from tests.unit.resolve.test_resolution import after, versions
 
 if t.TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.support.forge import Forge
     from tests.unit.resolve.conftest import Document
 
+DOCUMENTATION: t.Final = pathlib.Path(__file__).parents[3] / "docs/python_packages.md"
 WAN: t.Final[dict[str, t.Any]] = {
     "schema_version": 2,
     "version_id": "wan22-fast",
@@ -84,7 +85,7 @@ TRANSFORMERS: t.Final = [
 class Fleet:
     """Locks of specs in a directory, with GitHub and the default index on a forge."""
 
-    def __init__(self, forge: Forge, directory: Path) -> None:
+    def __init__(self, forge: Forge, directory: pathlib.Path) -> None:
         self._directory = directory
         self._forge = forge
         (directory / "versions").mkdir()
@@ -123,7 +124,7 @@ class Fleet:
 
 
 @pytest.fixture
-def fleet(forge: Forge, tmp_path: Path) -> Fleet:
+def fleet(forge: Forge, tmp_path: pathlib.Path) -> Fleet:
     return Fleet(forge, tmp_path)
 
 
@@ -227,3 +228,9 @@ def test_nodes_whose_files_are_named_or_written_otherwise(fleet: Fleet, forge: F
         assert {package["name"] for package in packages if "node:node" in package["required_by"]} == asked
     with pytest.raises(FleetError, match="no package absent"):
         fleet.lock({**base, "custom_nodes": [node]})
+
+
+def test_the_documentation_shows_these_specs() -> None:
+    blocks = re.findall(r"```json\n(.*?)```", DOCUMENTATION.read_text(), re.DOTALL)
+    shown = [json.loads(block) for block in blocks]
+    assert shown == [WAN, {**FLUX, "version_id": "flux-exact", "env": {"COMFY_PYTHON": "python3.11"}}]
