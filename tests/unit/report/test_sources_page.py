@@ -224,3 +224,9 @@ def test_boxes_of_the_map_are_as_large_as_what_they_stand_for(amounts: list[int]
         assert -0.001 <= box.left <= box.left + box.width <= 1000.001
         assert -0.001 <= box.top <= box.top + box.height <= 300.001
     assert [box.name for box in boxes] == list(sizes)
+
+
+def test_boxes_of_the_map_are_near_to_squares() -> None:
+    for amounts in ([1] * 12, list(range(40, 10, -1)), [565, 351, 290, 188, 151, 143, 135, 129, 94, 74, 59, 56, 47]):
+        boxes = charts.squarified({str(place): amount for place, amount in enumerate(amounts)}, 1000.0, 300.0)
+        assert max(max(box.width / box.height, box.height / box.width) for box in boxes) < 4
