@@ -124,10 +124,11 @@ def _driver_faults(target: Target, torch: Torch, nvidia: Nvidia) -> c.Iterator[F
     has = [version for version in (nvidia.driver, nvidia.compatibility) if version]
     if needed is None or nvidia.driver is None or not all(is_older(version, needed) for version in has):
         return
+    older = _older_cuda(nvidia.driver)
     yield FleetError(
         f"{torch} needs NVIDIA driver {needed} or newer, and this host has {nvidia.driver}",
         where=f"target {target.name}",
-        remedy=f"Install a newer driver on it, or use a target whose torch is for {_older_cuda(nvidia.driver)}",
+        remedy=f"Install a newer driver on it, or lock a torch for {older} for it (python.indexes)",
     )
 
 
@@ -155,8 +156,8 @@ def _gpu_faults(target: Target, torch: Torch, machine: Machine) -> c.Iterator[Fl
 
 def _remedy(what: str, torch: Torch) -> str:
     if what == str(torch):
-        return "Give these hosts a target of their own with a torch that supports their GPUs (python.indexes)"
-    return "Give these hosts a target of their own without it, or take it out of python_packages"
+        return "Lock a torch for these hosts that supports their GPUs (python.indexes)"
+    return "Give these hosts a version without it, or take it out of python_packages"
 
 
 def _needs(target: Target, torch: Torch, machine: str) -> c.Iterator[tuple[str, Capabilities]]:

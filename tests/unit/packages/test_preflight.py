@@ -120,7 +120,7 @@ def test_an_old_driver_is_named_with_the_one_that_is_needed() -> None:
     found = target(torch="2.9.0+cu130")
     assert told(found, Machine(DEBIAN, Nvidia("550.54.14", (H100,)))) == [
         "target gpu: torch 2.9.0+cu130 (CUDA 13.0) needs NVIDIA driver 580.65.06 or newer, and this host has 550.54.14."
-        " Install a newer driver on it, or use a target whose torch is for CUDA 12"
+        " Install a newer driver on it, or lock a torch for CUDA 12 for it (python.indexes)"
     ]
     assert told(found, Machine(DEBIAN, Nvidia("580.65.06", (H100,)))) == []
     # Any driver of CUDA 12 runs all of CUDA 12.
@@ -138,16 +138,15 @@ def test_gpus_that_torch_or_kernels_do_not_run_on_are_named() -> None:
     assert told(found, Machine(DEBIAN, Nvidia(driver, (RTX_5090,)))) == []
     assert told(found, Machine(DEBIAN, Nvidia(driver, (RTX_2080,)))) == [
         "target gpu: sageattention 2.2.0+cu130torch2.9.0 has kernels for GPUs of compute capability 8.0 or newer, and"
-        " this host has NVIDIA GeForce RTX 2080 Ti with 7.5. Give these hosts a target of their own without it, or take"
-        " it out of python_packages"
+        " this host has NVIDIA GeForce RTX 2080 Ti with 7.5. Give these hosts a version without it, or take it out of"
+        " python_packages"
     ]
     assert [fault.split(" has ")[0] for fault in told(found, Machine(DEBIAN, Nvidia(driver, (H100, H100))))] == [
         "target gpu: nunchaku 1.0.2+torch2.9"
     ]
     assert told(found, Machine(DEBIAN, Nvidia(driver, (P40,))))[0] == (
         "target gpu: torch 2.9.0+cu130 (CUDA 13.0) has kernels for GPUs of compute capability 7.5 or newer, and this"
-        " host has Tesla P40 with 6.1. Give these hosts a target of their own with a torch that supports their GPUs"
-        " (python.indexes)"
+        " host has Tesla P40 with 6.1. Lock a torch for these hosts that supports their GPUs (python.indexes)"
     )
     too_new = told(target(torch="2.9.0+cu126"), Machine(DEBIAN, Nvidia(driver, (RTX_5090,))))
     assert "5.0 or newer, below 10.0, and this host has NVIDIA GeForce RTX 5090 with 12.0" in too_new[0]
