@@ -24,8 +24,17 @@ _HARMLESS = re.compile(
     r"|[^/]+\.(?:md|rst|txt|toml|cfg|ini|in|yml|yaml|json)|(?:LICEN[SC]E|COPYING|NOTICE|README|CHANGELOG|AUTHORS)[^/]*"
     r"|(?:setup|conftest|example|test)\.py|.*__pycache__/.*"
 )
-# An __init__.py of this size only says that its directory is shared (pkgutil, pkg_resources).
+# An __init__.py up to this size may only say that its directory is shared (pkgutil, pkg_resources).
 _NAMESPACE: t.Final = 512
+_SHARING: t.Final = (
+    b"extend_path",
+    b"declare_namespace",
+    b"__path__",
+    b"pkg_resources",
+    b"pkgutil",
+    b"try:",
+    b"except",
+)
 # From this part of the smaller package's files on, both are builds of one package.
 _SAME: t.Final = 0.5
 
@@ -43,8 +52,22 @@ class Overlap:
     covered: tuple[str, ...]
 
 
-def find_overlaps(contents: c.Mapping[str, c.Sequence[Member]]) -> list[Overlap]:
-    """The overlaps of packages, by their names. contents: the files of each."""
+def find_overlaps(
+    contents: c.Mapping[str, c.Sequence[Member]], is_namespace: c.Callable[[str, Member], bool]
+) -> list[Overlap]:
+    """The overlaps of packages, by their names. contents: the files of each.
+
+    is_namespace: whether a file of a package, an ``__init__.py``, only says that others may add to its directory.
+    """
+
+    def differ(path: str, pair: tuple[str, str]) -> bool:
+        first, second = (files[name][path] for name in pair)
+        if (first.crc, first.size) == (second.crc, second.size):
+            return False
+        if not path.endswith("/__init__.py") or max(first.size, second.size) > _NAMESPACE:
+            return True
+        return not all(is_namespace(name, files[name][path]) for name in pair)
+
     files = {name: _installed(members) for name, members in contents.items()}
     owners: dict[str, list[str]] = {}
     for name in sorted(files):
@@ -53,7 +76,7 @@ def find_overlaps(contents: c.Mapping[str, c.Sequence[Member]]) -> list[Overlap]
     clashes: dict[tuple[str, str], list[str]] = {}
     for path, names in owners.items():
         for first, second in itertools.combinations(names, 2):
-            if _differ(path, files[first][path], files[second][path]):
+            if differ(path, (first, second)):
                 clashes.setdefault((first, second), []).append(path)
     return [_overlap(pair, paths, files) for pair, paths in sorted(clashes.items())]
 
@@ -70,11 +93,11 @@ def _installed(members: c.Iterable[Member]) -> dict[str, Member]:
     return found
 
 
-def _differ(path: str, first: Member, second: Member) -> bool:
-    if (first.crc, first.size) == (second.crc, second.size):
-        return False
-    is_namespace = path.endswith("/__init__.py") and max(first.size, second.size) <= _NAMESPACE
-    return not is_namespace
+def declares_namespace(content: bytes) -> bool:
+    """Whether an ``__init__.py`` has no code of its own but that for sharing its directory."""
+    lines = [line.strip() for line in content.splitlines()]
+    code = [line for line in lines if line and not line.startswith((b"#", b'"', b"'"))]
+    return all(any(word in line for word in _SHARING) for line in code)
 
 
 def _overlap(pair: tuple[str, str], paths: c.Sequence[str], files: c.Mapping[str, c.Mapping[str, Member]]) -> Overlap:

@@ -24,7 +24,11 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands imp
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.index_pages import ListedFile
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import LOCAL
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.provider_groups import GROUPS, Group, group_of
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.provider_overlaps import Overlap, find_overlaps
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.provider_overlaps import (
+    Overlap,
+    declares_namespace,
+    find_overlaps,
+)
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.provider_shims import (
     Stock,
     is_shim,
@@ -33,7 +37,12 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.provider_sh
 )
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.rounds import Answer
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_resolution import ALWAYS, Found, Question
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.wheel_look import Look, look_into
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.wheel_look import (
+    Look,
+    Member,
+    look_into,
+    read_member,
+)
 
 _KEY: t.Final = "python.providers"
 # Paths of an overlap in a message.
@@ -66,6 +75,7 @@ class Providers:
         self._settled: dict[str, str] = {}
         self._overlaps: list[Overlap] = []
         self._unseen: list[str] = []
+        self._files: dict[str, ListedFile] = {}
 
     def prepare(self, question: Question) -> Question:
         """The question with the groups settled that its lines name. Raises FleetError when their wishes disagree."""
@@ -93,9 +103,9 @@ class Providers:
             provider = str(question.local[shims[0]][0].entry["provider"]) if shims else ""
             if shims:
                 yield (
-                    f"{', '.join(shims)} {'fills' if len(shims) == 1 else 'fill'} the module {group.module} like"
-                    f" {provider}, which is installed alone ({found[provider].version});"
-                    f" {self._other_choice(group, [*shims, provider])}"
+                    f"the module {group.module} comes from {provider} {found[provider].version} alone:"
+                    f" {', '.join(shims)} would fill it too, and {'is' if len(shims) == 1 else 'are'} met without"
+                    f" content; {self._other_choice(group, [*shims, provider])}"
                 )
         for overlap in self._overlaps:
             yield self._overlap_note(overlap)
@@ -180,7 +190,13 @@ class Providers:
     def _settle_overlaps(self, answer: Answer) -> Question:
         """Settle what is found by files; keep the overlaps that are left."""
         question, found = answer.question, {package.name: package for package in answer.found}
-        overlaps = find_overlaps(self._contents(question, answer.found))
+        contents = self._contents(question, answer.found)
+
+        def is_namespace(name: str, member: Member) -> bool:
+            content = read_member(self._files[name], member.path, question.indexes.access)
+            return content is None or declares_namespace(content)
+
+        overlaps = find_overlaps(contents, is_namespace)
         together = {frozenset(pair) for group in GROUPS for pair in _pairs(group.members)}
         self._overlaps = [each for each in overlaps if frozenset(each.packages) not in together]
         for overlap in self._overlaps:
@@ -208,6 +224,7 @@ class Providers:
         """The files of the packages whose wheels can be looked into; what is wrong with others is told elsewhere."""
         tags = question.environment.wheel_tags()
         files = {package.name: file for package in found if (file := _file_of(question, package, tags)) is not None}
+        self._files = files
         looks = look_into(list(files.values()), question.indexes.access, self._settings.uv_cache.parent)
         seen = {name: look for name, look in zip(files, looks, strict=True) if isinstance(look, Look)}
         self._unseen = sorted(name for name, look in seen.items() if look.members is None)
@@ -224,7 +241,7 @@ class Providers:
         return (
             f"{first} and {second} both write {', '.join(overlap.paths[:_SHOWN])}{more}, and {second} is installed"
             f" later; to install one of them alone add to {_KEY} {json.dumps({overlap.modules[0]: first})}, and the"
-            " other is satisfied without content"
+            " other is met without content"
         )
 
     def _idle(self, found: c.Mapping[str, Found]) -> c.Iterator[str]:

@@ -98,8 +98,11 @@ def read_metadata(file: ListedFile, access: Access, cache: pathlib.Path) -> byte
         raise _fault(file, error.what) from error
 
 
-def check_names(file: str, archive: zipfile.ZipFile) -> bytes:
-    """The core metadata of a wheel that is what its name says. Raises FleetError for one that is not."""
+def check_names(file: str, archive: zipfile.ZipFile, *, with_tags: bool = True) -> bytes:
+    """The core metadata of a wheel that is what its name says. Raises FleetError for one that is not.
+
+    with_tags: it also has to say itself for which Pythons and platforms it was built.
+    """
     from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
     from packaging.version import InvalidVersion, Version
 
@@ -116,7 +119,8 @@ def check_names(file: str, archive: zipfile.ZipFile) -> bytes:
     said = parser.parsebytes(members["METADATA"])
     with contextlib.suppress(InvalidVersion):
         if canonicalize_name(str(said["Name"])) == name and Version(str(said["Version"])) == version:
-            _check_tags(file, tags, parser.parsebytes(members["WHEEL"]).get_all("Tag") or [])
+            if with_tags:
+                _check_tags(file, tags, parser.parsebytes(members["WHEEL"]).get_all("Tag") or [])
             return members["METADATA"]
     raise FleetError(f"{file} holds {said['Name']} {said['Version']}, which is not what its name says")
 

@@ -77,6 +77,15 @@ def look_into(files: c.Sequence[ListedFile], access: Access, cache: pathlib.Path
             return list(pool.map(look, files))
 
 
+def read_member(file: ListedFile, path: str, access: Access) -> bytes | None:
+    """The content of one file of a wheel that was looked into; None where it cannot be had any more."""
+    try:
+        with _opened(file, access, None) as archive:
+            return archive.read(path)
+    except (FleetError, OSError, KeyError, zipfile.BadZipFile, EOFError, NotImplementedError, zlib.error):
+        return None
+
+
 def _kept_or_seen(file: ListedFile, access: Access, cache: pathlib.Path, session: Session) -> Look:
     # Of a file without a published hash: the URL, under which indexes have one file for ever.
     key = file.sha256 or f"url-{hashlib.sha256(file.url.encode()).hexdigest()}"
@@ -92,11 +101,7 @@ def _kept_or_seen(file: ListedFile, access: Access, cache: pathlib.Path, session
 
 def _seen(file: ListedFile, access: Access, cache: pathlib.Path, session: Session) -> Look:
     try:
-        if urllib.parse.urlsplit(file.url).scheme == "file":
-            path = urllib.request.url2pathname(urllib.parse.urlsplit(file.url).path)
-            with zipfile.ZipFile(path) as archive:
-                return _look(file, archive)
-        with open_archive(file.url, access, session, file.size) as archive:
+        with _opened(file, access, session) as archive:
             return _look(file, archive)
     except NoRanges:
         beside = _beside(file, access, session)
@@ -111,10 +116,22 @@ def _seen(file: ListedFile, access: Access, cache: pathlib.Path, session: Sessio
         raise FleetError(error.what, where=shown(file.url)) from error
 
 
+@contextlib.contextmanager
+def _opened(file: ListedFile, access: Access, session: Session | None) -> c.Iterator[zipfile.ZipFile]:
+    if urllib.parse.urlsplit(file.url).scheme == "file":
+        path = urllib.request.url2pathname(urllib.parse.urlsplit(file.url).path)
+        with zipfile.ZipFile(path) as archive:
+            yield archive
+    else:
+        with open_archive(file.url, access, session, file.size) as archive:
+            yield archive
+
+
 def _look(file: ListedFile, archive: zipfile.ZipFile) -> Look:
     members = tuple(Member(each.filename, each.CRC, each.file_size) for each in archive.infolist() if not each.is_dir())
     size = t.cast("t.IO[bytes]", archive.fp).seek(0, io.SEEK_END)
-    return Look(check_names(file.name, archive), members, size)
+    # Indexes have wheels that were renamed for more Pythons than they say they are for (decord), and they work.
+    return Look(check_names(file.name, archive, with_tags=False), members, size)
 
 
 def _beside(file: ListedFile, access: Access, session: Session) -> bytes | None:

@@ -12,6 +12,7 @@ import pytest
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.packages import Demand
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.provider_groups import GROUPS
+from tests.support.forge.distributions import Project, wheel
 
 if t.TYPE_CHECKING:
     from tests.unit.resolve.conftest import Document, Resolver
@@ -100,8 +101,8 @@ def test_four_opencv_packages_become_one(resolver: Resolver) -> None:
     assert target["replaced"] == []
     (note,) = resolver.notes
     assert note.endswith(
-        "opencv-python-headless, opencv-contrib-python, opencv-python fill the module cv2 like"
-        f" {CONTRIB}, which is installed alone (4.11.0.86); for another one add to python.providers"
+        f"the module cv2 comes from {CONTRIB} 4.11.0.86 alone: opencv-python-headless, opencv-contrib-python,"
+        " opencv-python would fill it too, and are met without content; for another one add to python.providers"
         ' {"cv2": "opencv-python-headless"}'
     )
 
@@ -274,7 +275,7 @@ def test_a_mere_overlap_is_told_and_settled_by_the_spec(resolver: Resolver) -> N
     assert set(locked(resolver(core("one", "two"))).values()) == {("1.0", "index")}
     assert (
         "one and two both write shared/__init__.py, and two is installed later; to install one of them alone add to"
-        ' python.providers {"shared": "one"}, and the other is satisfied without content'
+        ' python.providers {"shared": "one"}, and the other is met without content'
     ) in resolver.notes[-1]
     target = resolver(core("one", "two"), providers={"shared": "one"})
     assert locked(target) == {"one": ("1.0", "index"), "two": ("1.0", "one")}
@@ -284,7 +285,7 @@ def test_what_does_no_harm_is_no_overlap(resolver: Resolver) -> None:
     for name in ("one", "two"):
         files = {
             f"{name}/__init__.py": "",
-            "space/__init__.py": f"__path__ = {name}",
+            "space/__init__.py": f"# {name}\n__path__ = __import__('pkgutil').extend_path(__path__, __name__)\n",
             "space/same.py": "A = 1\n" * 999,
             "tests/test_it.py": f"{name}\n" * 300,
             "LICENSE": f"{name}\n" * 300,
@@ -293,6 +294,25 @@ def test_what_does_no_harm_is_no_overlap(resolver: Resolver) -> None:
         resolver.default.wheel(name, "1.0", modules=files)
     assert set(locked(resolver(core("one", "two"))).values()) == {("1.0", "index")}
     assert not resolver.notes
+
+
+def test_two_small_packages_of_one_name_are_told(resolver: Resolver) -> None:
+    """ffmpeg-python and python-ffmpeg."""
+    resolver.default.wheel(
+        "one", "1.0", modules={"mpeg/__init__.py": "from .a import *\n", "mpeg/a.py": "", "one.py": ""}
+    )
+    resolver.default.wheel(
+        "two", "1.0", modules={"mpeg/__init__.py": "from .b import *\n", "mpeg/b.py": "", "two.py": ""}
+    )
+    resolver(core("one", "two"))
+    assert "one and two both write mpeg/__init__.py, and two is installed later" in resolver.notes[0]
+
+
+def test_a_wheel_that_was_renamed_for_more_pythons(resolver: Resolver) -> None:
+    """decord."""
+    name, content = wheel(Project("box", "1.0"), "cp36-cp36m-manylinux2010_x86_64")
+    resolver.default.publish(name.replace("cp36-cp36m", "py3-none"), content, Project("box", "1.0").metadata())
+    assert locked(resolver(core("box"))) == {"box": ("1.0", "index")}
 
 
 def test_a_module_that_nobody_fills_is_told(resolver: Resolver) -> None:
