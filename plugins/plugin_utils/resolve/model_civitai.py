@@ -18,6 +18,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.errors import Fleet
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.http import Access, HttpFault, request
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.origin import CIVITAI, advice
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.model_facts import Facts
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.patience import patiently
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.civitai_sources import (
     CIVITAI_FILE_CHOICES,
     CIVITAI_MODEL,
@@ -82,10 +83,13 @@ class _Site:
             return None
         return ", ".join(f"{version.get('id')} ({version.get('name')})" for version in versions) or None
 
+    def _content(self, asked: str) -> bytes:
+        with request(asked, self._access) as answer:
+            return answer.read_all(_LONGEST_ANSWER)
+
     def _ask(self, path: str) -> Described:
         asked = f"{self._base}{path}"
-        with request(asked, self._access) as answer:
-            content = answer.read_all(_LONGEST_ANSWER)
+        content = patiently(lambda: self._content(asked))
         try:
             described = json.loads(content)
         except ValueError as error:

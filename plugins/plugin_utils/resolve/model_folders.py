@@ -29,6 +29,7 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.model_hub i
     read_source,
     refused,
 )
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.patience import patiently
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.paths import relative_problem
 
 MOST_FILES = 2000
@@ -135,11 +136,14 @@ class _Site:
     def _api(self, folder: HubPath) -> str:
         return f"{self._endpoint}/api/{folder.kind or 'models/'}{folder.repo}"
 
+    def _answer(self, url: str) -> tuple[bytes, str]:
+        with request(url, self._access) as answer:
+            return answer.read_all(_LONGEST_PAGE), answer.headers.get("Link", "")
+
     def _page(self, url: str, folder: HubPath) -> tuple[t.Any, str | None]:
         """A page, and where the next one is: on the same site, where the token may go."""
         try:
-            with request(url, self._access) as answer:
-                content, links = answer.read_all(_LONGEST_PAGE), answer.headers.get("Link", "")
+            content, links = patiently(lambda: self._answer(url))
         except HttpFault as error:
             raise refused(error, folder, self._endpoint) from error
         following = _NEXT.search(links)

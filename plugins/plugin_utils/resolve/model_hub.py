@@ -19,6 +19,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.host.http import Ac
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.url import refusal, token_for
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.origin import HUB, advice
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.model_facts import SMALL, Facts
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.patience import patiently
 
 _SOURCE = re.compile(r"hf://(?P<kind>datasets/)?(?P<repo>[^/]+/[^/@]+)@(?P<revision>[^/]+)/(?P<path>.*)")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -84,8 +85,7 @@ def read_small(file: HubPath, endpoint: str, size: int, blob: str, access: Acces
         raise FleetError(f"the Hub does not say the sha256 of {file.path}", remedy="Put its checksum into the spec")
     url = file.url(endpoint)
     try:
-        with request(url, access) as answer:
-            content = answer.read_all(SMALL)
+        content = patiently(lambda: _content(url, access))
     except HttpFault as error:
         raise FleetError(error.what, remedy=advice(error, file.url(HUB), url, file.path)) from error
     if hashlib.sha1(b"blob %d\0%s" % (len(content), content), usedforsecurity=False).hexdigest() != blob:
@@ -94,6 +94,11 @@ def read_small(file: HubPath, endpoint: str, size: int, blob: str, access: Acces
             remedy="Try again; if it stays so, check comfy_hf_endpoint and proxies",
         )
     return hashlib.sha256(content).hexdigest()
+
+
+def _content(url: str, access: Access) -> bytes:
+    with request(url, access) as answer:
+        return answer.read_all(SMALL)
 
 
 def _metadata(file: HubPath, endpoint: str, access: Access) -> tuple[str, str, int]:

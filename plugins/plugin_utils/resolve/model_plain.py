@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import collections.abc as c
 import dataclasses
+import functools
 import hashlib
 import http.client
 
@@ -21,6 +22,7 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.model_facts
     announced_sha256,
     state_of,
 )
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.patience import patiently
 
 # RFC 9530 section 4, and Amazon S3's GetObject.
 ASK_FOR_DIGESTS = {"Want-Repr-Digest": "sha-256=9", "x-amz-checksum-mode": "ENABLED"}
@@ -65,7 +67,7 @@ def announced(
     refused: HttpFault | None = None
     for access in ways(url):
         try:
-            return _announced(url, wanted, access, asked)
+            return patiently(functools.partial(_announced, url, wanted, access, asked))
         except HttpFault as fault:
             refused = fault
             if not fault.denied:

@@ -432,6 +432,18 @@ def test_all_faults_at_once_in_the_specs_order(forge: Forge) -> None:
     assert [fault.where for fault in caught.value.faults] == [f"/models/{number}/source" for number in (0, 1, 3, 4)]
 
 
+def test_busy_sites_are_asked_again(forge: Forge) -> None:
+    forge.civitai(7).file("x.safetensors")
+    repository = forge.hub("org/repo")
+    repository.file("a/config.json", "{}", lfs=False)
+    repository.commit()
+    model = forge.model("x.safetensors")
+    for path in ("/civitai/*", "/models/*", "/hub/api/*", "/hub/org/repo/resolve/*"):
+        forge.fault("status", path, status=503, times=1, methods=("GET", "HEAD"))
+    folder = spec("hf://org/repo@main/a/", "a", paths=["$MODELS_DIR/a/"])
+    assert len(resolve(forge, spec("civitai://7", "c.sft"), spec(model.url), folder)) == 3
+
+
 def test_entries_come_in_the_specs_order_and_are_asked_side_by_side(forge: Forge) -> None:
     models = [spec(forge.model(f"{number}.safetensors").url, f"{number}.sft") for number in range(8)]
     forge.fault("delay", "/models/*", methods=("HEAD",), seconds=0.2)
