@@ -23,6 +23,8 @@ description:
   - Wheels are unpacked once, with bytecode, into C(cache/wheels). Environments share those files, which nobody may
     write to, by clones, hard links or copies, whichever the file systems can do.
   - Every installed file is compared with what its package recorded. What was damaged in the store is fetched again.
+  - Packages without content (C(shim)) are made on the host. Packages of the host's image (C(provided)) are linked into
+    the environment, and have to be there in the locked version.
   - The modules that the spec names in C(verify.imports) are imported before a new environment serves.
   - Bytecode is never drift. Files that somebody edited or added are kept in C(state/aside) when they are replaced.
   - uv comes from the control node, over the connection, once for each of its versions; the host needs none.
@@ -59,6 +61,8 @@ options:
   python:
     description:
       - Interpreter on the host, a path or a name, to be used if it has the version that the target wants.
+      - What the spec names in C(python.provided) is looked for among its packages; it may be that of a virtual
+        environment.
       - By default it is looked for in the usual places.
     type: str
   python_indexes:
