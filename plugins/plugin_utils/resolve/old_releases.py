@@ -34,11 +34,10 @@ class _Break(t.NamedTuple):
     why: str
 
 
+# Each was seen when these releases were imported together.
 _BREAKS: t.Final = (
-    # diffusers#8419, huggingface_hub#2447
-    _Break(
-        "diffusers", "<0.29", "huggingface-hub<0.26", "imports cached_download, which huggingface-hub 0.26 took away"
-    ),
+    _Break("diffusers", "<0.29", "huggingface-hub<0.26", "imports cached_download, which later ones do not have"),
+    _Break("torch", "<2.2", "kornia<0.8.3", "cannot compile any() over several dimensions, as later ones want it"),
 )
 
 

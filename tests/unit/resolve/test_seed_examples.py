@@ -45,7 +45,9 @@ FLUX: t.Final[dict[str, t.Any]] = {
     **WAN,
     "python_packages": ["torch==2.1.0", "transformers>=4.35.0", "diffusers==0.24.0"],
 }
-CORE: t.Final = "torch\ntorchvision\ntorchaudio\nnumpy>=1.25.0\ntransformers>=4.37.2\ntokenizers>=0.13.3\nsafetensors\n"
+CORE: t.Final = "\n".join(
+    ["torch", "torchvision", "torchaudio", "numpy>=1.25.0", "transformers>=4.37.2", "safetensors", "kornia>=0.7.1"]
+)
 CUDA_12: t.Final = ["triton==2.1.0", "nvidia-cuda-runtime-cu12==12.1.105"]
 # Name, version, what it requires, of which year.
 PACKAGES: t.Final[list[tuple[str, str, list[str], int]]] = [
@@ -68,6 +70,9 @@ PACKAGES: t.Final[list[tuple[str, str, list[str], int]]] = [
     ("safetensors", "0.8.0", [], 2026),
     ("diffusers", "0.42.1", ["huggingface-hub<3.0,>=1.0", "numpy"], 2026),
     ("diffusers", "0.24.0", ["huggingface-hub>=0.19.4", "numpy", "safetensors>=0.3.1"], 2023),
+    ("kornia", "0.9.0", ["numpy>=1.21", "torch>=2.5.1"], 2026),
+    ("kornia", "0.8.3", ["torch>=2.0.0"], 2026),
+    ("kornia", "0.8.2", ["torch>=1.9.1"], 2025),
     ("sageattention", "1.0.6", [], 2024),
     ("onnx", "1.23.2", ["numpy>=1.23.2"], 2026),
     ("onnxruntime-gpu", "1.31.1", ["numpy>=1.21.6"], 2026),
@@ -158,6 +163,8 @@ def test_flux_with_exact_versions_becomes_an_environment_of_one_time(fleet: Flee
             "diffusers": "0.24.0",
             # The last with the cached_download that diffusers 0.24 imports.
             "huggingface-hub": "0.25.2",
+            # The last that compiles with it.
+            "kornia": "0.8.2",
             # Newer ones want a newer hub, and in the end a newer torch.
             "transformers": "4.48.3",
         }.items()
