@@ -26,17 +26,14 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes imp
 def written(lock: Lock, target: Target) -> str:
     """The text of ``requirements.txt``. What no server has is in the directory ``wheels`` beside it."""
     packages = sorted(target.packages, key=lambda package: package.name)
-    blocks = [_head(lock, target), *_indexes(target, packages)]
-    if any(_is_beside(package) for package in packages):
-        blocks.append(f"# Wheels that no server has.\n--find-links ./{WHEELS}\n")
-    blocks += [_package(package) for package in packages]
+    blocks = [_head(lock, target), *_indexes(target, packages), *(_package(package) for package in packages)]
     return "\n".join(blocks)
 
 
 def _head(lock: Lock, target: Target) -> str:
     return (
         f"# The Python packages of {kind_of_host(lock, target)}.\n"
-        "# Written by comfyops.fleet from the lock; write it anew rather than edit it.\n"
+        "# Written by comfyops.fleet from the lock; write it anew rather than edit it. In its directory:\n"
         "#\n"
         "#     python -m pip install --require-hashes --no-deps -r requirements.txt\n"
         "#     uv pip install --require-hashes --no-deps --index-strategy unsafe-best-match -r requirements.txt\n"
@@ -63,5 +60,12 @@ def _package(package: Package) -> str:
     comments = "".join(f"    # {line}\n" for line in described(package))
     if package.source == PROVIDED:
         return f"# {package.name}=={package.version}: nothing to install\n{comments}"
-    named = f"{package.name}=={package.version}" if package.source != WHEEL else f"{package.name} @ {package.url}"
-    return f"{named} \\\n    --hash=sha256:{package.sha256}\n{comments}"
+    return f"{_named(package)} \\\n    --hash=sha256:{package.sha256}\n{comments}"
+
+
+def _named(package: Package) -> str:
+    if package.source == WHEEL:
+        return f"{package.name} @ {package.url}"
+    # By its path: of a name and version that an index has as well, pip would prefer the file with the closer tags, and
+    # refuse it for its hash. Both tools take paths from the directory that they run in.
+    return f"./{WHEELS}/{package.file}" if _is_beside(package) else f"{package.name}=={package.version}"

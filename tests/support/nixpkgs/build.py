@@ -40,9 +40,11 @@ def built(source: Path, scratch: Path, root: str, paths: list[str]) -> Path:
     place = unpacked(source, scratch)
     os.chdir(scratch / root if root else place)
     sys.path[:0] = paths
-    system = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["build-system"]
+    project = Path("pyproject.toml")
+    # PEP 517: a project without one is setuptools'.
+    system = tomllib.loads(project.read_text(encoding="utf-8") if project.is_file() else "").get("build-system", {})
     sys.path[:0] = system.get("backend-path", [])
-    module, _colon, attribute = system["build-backend"].partition(":")
+    module, _colon, attribute = system.get("build-backend", "setuptools.build_meta:__legacy__").partition(":")
     backend = importlib.import_module(module)
     backend = getattr(backend, attribute) if attribute else backend
     wheels = scratch / "wheels"

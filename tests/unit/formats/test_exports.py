@@ -22,6 +22,7 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.formats.dependencie
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.formats.export import choose_target
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv import find_uv
 from tests.support.locks import checkout, lock, package, target
+from tests.unit.formats.conftest import NATIVE
 
 if t.TYPE_CHECKING:
     from pathlib import Path
@@ -42,8 +43,7 @@ def run(exporter: Exporter, *command: str, succeeds: bool = True) -> str:
         "UV_NO_CONFIG": "1",
         "UV_PYTHON_DOWNLOADS": "never",
     }
-    # Not the directory of the export: what is relative is so to its files.
-    done = subprocess.run(command, cwd="/", env=environment, text=True, capture_output=True, check=False)
+    done = subprocess.run(command, cwd=exporter.directory, env=environment, text=True, capture_output=True, check=False)
     assert (done.returncode == 0) is succeeds, done.stderr
     return done.stdout + done.stderr
 
@@ -151,6 +151,12 @@ def test_what_the_image_provides_is_named_and_not_installed(exporter: Exporter) 
 def test_shims_install_as_any_wheel(exporter: Exporter) -> None:
     shim = exporter.with_shim()
     file = shim("requirements") / "requirements.txt"
+    # The index has files of these names and versions that fit more closely.
+    closer = [exporter.resolver.default.wheel(*each, tag=NATIVE) for each in (("hen", "1.0"), ("own-tools", "0.1"))]
+    place = exporter.directory / "installed"
+    command = ("--quiet", "--require-hashes", "--no-deps", "--no-cache-dir", "--target", str(place), "-r", str(file))
+    run(exporter, sys.executable, "-m", "pip", "install", *command)
+    assert distributions(place) == wanted(exporter)
     place = environment_of(exporter)
     options = ("--require-hashes", "--no-deps", "--index-strategy", "unsafe-best-match", "--python", str(place))
     run(exporter, find_uv(), "pip", "install", *options, "-r", str(file))
@@ -161,6 +167,8 @@ def test_shims_install_as_any_wheel(exporter: Exporter) -> None:
     assert export_report.notes(shim.lock.targets["gpu"]) == [
         "names without content, because another package (in brackets) is in their place: hen (own-tools)"
     ]
+    for release in closer:
+        exporter.resolver.default.remove(release)
     with pytest.raises(FleetError, match=r"the shim of hen 1.0 has the sha256 .*, the lock says 5555"):
         shim.edited("hen", sha256="5" * 64)("requirements")
 
