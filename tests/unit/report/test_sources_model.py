@@ -130,6 +130,14 @@ def test_licences(text: str | None, shown: str | None, expression: str | None) -
     assert (found.shown, found.expression) == (shown or expression, expression)
 
 
+def test_a_stand_in_has_no_licence_and_holds_nothing_back(report: Report) -> None:
+    report.package("opencv-python")["requires"] = ["opencv-contrib-python==4.12"]
+    assert report.target.by_name["opencv-python"].license.shown == "no content"
+    (own,) = (each for each in report.target.limits("opencv-contrib-python") if each.at_most)
+    assert (own.at_most, own.void) == ("4.12 alone", "a stand-in follows what it stands in for")
+    assert "`opencv-contrib-python==4.12`" not in report.file("sources.md")
+
+
 def test_licences_with_texts_of_their_own_are_counted_as_one() -> None:
     assert read_license("Copyright A\nx").group == read_license("Copyright B\ny").group
 

@@ -66,6 +66,9 @@ class License:
     text: str | None
 
 
+NO_CONTENT: t.Final = License("no content", "no content", None, None)
+
+
 def read_license(text: str | None) -> License:
     """The licence that a package's metadata states: in SPDX where exactly one is meant, and else in its own words."""
     if text is None or text.strip().lower() in ("", "unknown", "none"):

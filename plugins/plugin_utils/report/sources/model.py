@@ -26,7 +26,8 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document impor
     Target,
     canonical,
 )
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources import graph, licenses, limits
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources import graph, licenses
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.limits import Limit, limits_of
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.lines import Lines, lines_of
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.shares import shares
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.subjects import subject_of
@@ -139,20 +140,26 @@ class TargetSources:
         """How the packages are distributed over licences."""
         return self.parts(lambda entry: entry.license.group)
 
-    def limits(self, package: str) -> tuple[limits.Limit, ...]:
+    def limits(self, package: str) -> tuple[Limit, ...]:
         """Who says what of a package's version; lines that were replaced, and those beside an override, are void."""
-        found = limits.limits_of(self.graph.asking_for(package))
+        found = tuple(map(self._without_stand_in, limits_of(self.graph.asking_for(package))))
         replaced = tuple(
             dataclasses.replace(limit, void=f"replaced by {by}")
             for edge, by in self.lines.replaced
             if edge.package == package
-            for limit in limits.limits_of([edge])
+            for limit in limits_of([edge])
         )
         override = self.overrides.get(package)
         if override is None:
             return (*found, *replaced)
         void = [dataclasses.replace(limit, void=f"python.overrides: {override}") for limit in found]
-        return (*limits.limits_of([graph.Edge("spec", package, override, "python.overrides")]), *void, *replaced)
+        return (*limits_of([graph.Edge("spec", package, override, "python.overrides")]), *void, *replaced)
+
+    def _without_stand_in(self, limit: Limit) -> Limit:
+        """A stand-in asks for the version that was chosen, and chooses none."""
+        entry = self.by_name.get(limit.edge.requester.removeprefix(graph.PACKAGE))
+        is_stand_in = entry is not None and entry.package.source == SHIM
+        return dataclasses.replace(limit, void="a stand-in follows what it stands in for") if is_stand_in else limit
 
 
 @dataclasses.dataclass(frozen=True)
@@ -185,7 +192,7 @@ def _entry(package: Package, target: Target, found: graph.Graph) -> Entry:
         source=_source(package, target),
         origin=_origin(package, target),
         subject=subject_of(package.name),
-        license=licenses.read_license(package.license),
+        license=licenses.NO_CONTENT if package.source == SHIM else licenses.read_license(package.license),
         direct=tuple(sorted(direct, key=graph.owner_order)),
         owners=tuple(sorted(owners, key=graph.owner_order)),
     )

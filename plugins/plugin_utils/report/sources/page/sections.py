@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import SHIM
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources import tables
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.coverage import Coverage
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.graph import shown
@@ -24,13 +25,14 @@ Number = tuple[str, str, str]
 def numbers(sources: TargetSources, coverage: Coverage) -> Element:
     """The few numbers that a reader wants first."""
     count = len(sources.entries)
-    stated = sum(entry.license.text is not None for entry in sources.entries)
+    with_content = [entry for entry in sources.entries if entry.package.source != SHIM]
+    stated = sum(entry.license.text is not None for entry in with_content)
     built = sum(entry.is_built for entry in sources.entries)
     found: list[Number] = [
         ("Packages", str(count), _of(len(sources.by_source), "source")),
         ("To download", shown_size(sources.size), _of(sources.unsized, "file") + " of unknown size"),
         ("Built from source", str(built), f"{count - built} as published"),
-        ("Licence stated", f"{stated} of {count}", _of(len(sources.by_license), "different one")),
+        ("Licence stated", f"{stated} of {len(with_content)}", _of(len(sources.by_license), "different one")),
         _hosts(coverage),
     ]
     faults = len(tables.faults(coverage).rows)
