@@ -21,8 +21,8 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.rounds impo
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_failure import NoSolution
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_resolution import Question
 
-# Packages that use torch and have an extra of that name, which says what they work with.
-_TORCH_USERS: t.Final = ("transformers",)
+# Packages that use torch and have an extra of that name, which says what they work with; and what it brings besides.
+_TORCH_USERS: t.Final = {"transformers": "accelerate"}
 
 
 class _Break(t.NamedTuple):
@@ -81,7 +81,8 @@ class TorchUsers:
         """The release of a package that is found when its extra for torch is asked for as well."""
         trials = Trials(self.work, self.cache)
         line = _line(f"{FLEET} (the torch that {name} works with)", None, f"{name}[{TORCH}]")
-        asked = dataclasses.replace(question, lines=[*question.lines, line])
+        left_out = {*question.excluded, _TORCH_USERS[name]}
+        asked = dataclasses.replace(question, lines=[*question.lines, line], excluded=left_out)
         pinned = _bound(asked, "what is chosen", f"{TORCH}=={torch}")
         try:
             return trials.versions(pinned).get(name)

@@ -76,7 +76,6 @@ PACKAGES: t.Final[list[tuple[str, str, list[str], int]]] = [
     ("sageattention", "1.0.6", [], 2024),
     ("onnx", "1.23.2", ["numpy>=1.23.2"], 2026),
     ("onnxruntime-gpu", "1.31.1", ["numpy>=1.21.6"], 2026),
-    ("accelerate", "1.14.0", ["numpy<3.0.0,>=1.17", "torch>=2.0.0"], 2026),
 ]
 # Version, its hub, its tokenizers, its torch, of which year.
 TRANSFORMERS: t.Final = [
@@ -169,7 +168,6 @@ def test_flux_with_exact_versions_becomes_an_environment_of_one_time(fleet: Flee
             "transformers": "4.48.3",
         }.items()
     )
-    assert "accelerate" not in of_target(lock)
     assert lock["targets"]["default"]["replaced"] == []
 
 
