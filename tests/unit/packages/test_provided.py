@@ -17,7 +17,6 @@ import zipfile
 import packaging
 import pytest
 
-from ansible_collections.comfyops.fleet.plugins.module_utils.packages.requirements import unmet_requirements
 from tests.support import locks
 from tests.support.forge.distributions import Project, wheel
 from tests.support.trees import tree
@@ -147,10 +146,9 @@ def test_what_the_image_requires_is_brought_too_or_locked(host: Host, image: Ima
     )
 
 
-def test_an_image_that_changes_under_an_environment_is_drift(host_with_pip: Host, image: Image) -> None:
-    context = host_with_pip.context([provided("torch", TORCH)], python=image.python)
+def test_an_image_that_changes_under_an_environment_is_drift(host: Host, image: Image) -> None:
+    context = host.context([provided("torch", TORCH)], python=image.python)
     converge(context)
-    assert unmet_requirements(context) == []
     (image.site / "torch" / "new.py").write_text("")
     assert look(context).changes == ()
     image.install("torch", "2.9.1", modules=MODULES)
