@@ -77,6 +77,11 @@ class Layout:
         return self.root / "data"
 
     @property
+    def hf_home(self) -> pathlib.Path:
+        """HF_HOME: what libraries of the Hub keep, and models that they are to find there."""
+        return self.data / "cache" / "huggingface"
+
+    @property
     def agent(self) -> pathlib.Path:
         """Tools that the control node brought: uv."""
         return self.root / "agent"

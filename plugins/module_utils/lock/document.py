@@ -125,7 +125,10 @@ class Requirements:
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """A model file: immutable URL, sha256, size in bytes, paths (``$MODELS_DIR/...`` or ``$COMFY_HOME/...``)."""
+    """A model file: immutable URL, sha256, size in bytes, paths.
+
+    Paths begin with ``$MODELS_DIR/``, ``$COMFY_HOME/`` or ``$HF_HOME/``. ``url`` may be the content itself (``data:,...``): a branch of the Hub's cache.
+    """
 
     name: str
     source: str

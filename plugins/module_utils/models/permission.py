@@ -10,6 +10,7 @@ tries again.
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.change import Plan
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
@@ -18,6 +19,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.host.http import Ac
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.url import shown
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import Model
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.content import impostor
+from ansible_collections.comfyops.fleet.plugins.module_utils.models.inline import inline_content
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.observe import file_of
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.origin import (
     advice,
@@ -51,7 +53,7 @@ def refusals(context: Context, plan: Plan) -> list[FleetError]:
 
 def _refusal(model: Model, name: str, settings: Settings, access: Access) -> FleetError | None:
     file = file_of(model.url)
-    if any(_gives(mirror_url(base, model.sha256), access) for base in settings.model_mirrors):
+    if inline_content(model.url) is not None or _mirrored(model, settings, access):
         return None
     if file is not None:
         return None if file.is_file() else _lost(str(file), name)
@@ -74,12 +76,11 @@ def _refusal(model: Model, name: str, settings: Settings, access: Access) -> Fle
     )
 
 
-def _gives(url: str, access: Access) -> bool:
-    try:
-        with request(url, access, headers=_ONE_BYTE):
+def _mirrored(model: Model, settings: Settings, access: Access) -> bool:
+    for base in settings.model_mirrors:
+        with contextlib.suppress(HttpFault), request(mirror_url(base, model.sha256), access, headers=_ONE_BYTE):
             return True
-    except HttpFault:
-        return False
+    return False
 
 
 def _lost(file: str, name: str) -> FleetError:

@@ -14,6 +14,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.host.context import
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import Model
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.folder_types import FILE_NAME
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.found import OBSTRUCTION_REMEDY
+from ansible_collections.comfyops.fleet.plugins.module_utils.models.inline import inline_content
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.observe import Spot, State
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.wanted import Place, contents, names, places, shown
 
@@ -98,7 +99,7 @@ def donor_of(sha256: str, wanted: c.Mapping[str, Place], spots: c.Mapping[str, S
 
 def _why_away(context: Context, state: State, model: Model) -> str | None:
     """Why an offline host can not have a content; None when it may."""
-    if not context.settings.offline:
+    if not context.settings.offline or inline_content(model.url) is not None:
         return None
     if model.url.startswith("file:"):
         return "its source is not on this host" if model.sha256 in state.lost_files else None

@@ -18,6 +18,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.host.http import Ac
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import Model
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.connections import Connections
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.content import defect
+from ansible_collections.comfyops.fleet.plugins.module_utils.models.inline import inline_content
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.observe import file_of
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.origin import (
     advice,
@@ -85,7 +86,10 @@ class Store:
         return self._receipts.verified([str(path)]).get(str(path)) == model.sha256
 
     def _fill(self, part: Part, model: Model, name: str) -> None:
-        file = file_of(model.url)
+        file, inline = file_of(model.url), inline_content(model.url)
+        if inline is not None:
+            self._from_lock(part, model, name, inline)
+            return
         if not self._settings.offline and self._from_mirrors(part, model):
             return
         if file is not None:
@@ -123,6 +127,19 @@ class Store:
 
     def _transfer(self, part: Part, model: Model, attempts: int) -> Transfer:
         return Transfer(model, part, self._access, self._cancelled, attempts, self._budget)
+
+    @staticmethod
+    def _from_lock(part: Part, model: Model, name: str, content: bytes) -> None:
+        part.reset()
+        part.write(content)
+        if not part.whole:
+            found = part.sha256
+            part.reset()
+            raise NotFetched(
+                f"{model.url} has sha256 {found}, the lock says {model.sha256}",
+                where=f"model {name}",
+                remedy="Make the lock again with lock.yml",
+            )
 
     @staticmethod
     def _from_file(part: Part, model: Model, name: str, file: pathlib.Path) -> None:

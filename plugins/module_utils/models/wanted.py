@@ -17,6 +17,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document impor
 
 MODELS_DIR = "$MODELS_DIR"
 COMFY_HOME = "$COMFY_HOME"
+HF_HOME = "$HF_HOME"
 SHOWN_DIGITS = 12
 
 
@@ -36,12 +37,12 @@ def places(models: c.Iterable[Model], layout: Layout, home: pathlib.Path) -> dic
 
 
 def _places(model: Model, layout: Layout, home: pathlib.Path) -> c.Iterator[Place]:
-    roots = {MODELS_DIR: layout.models, COMFY_HOME: home}
+    roots = {MODELS_DIR: layout.models, COMFY_HOME: home, HF_HOME: layout.hf_home}
     for notation in model.paths:
         variable, _slash, rest = notation.partition("/")
         if variable not in roots or any(part in ("", ".", "..") for part in rest.split("/")):
             raise FleetError(
-                f"{notation!r} is no path below {MODELS_DIR} or {COMFY_HOME}",
+                f"{notation!r} is no path below {', '.join(roots)}",
                 where=model.name,
                 remedy="Make the lock again with lock.yml",
             )

@@ -29,6 +29,7 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import (
     model_plain,
 )
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.cloud_credentials import CloudCredentials
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.model_cache import cached_path, references
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.model_facts import Facts
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.model_unhashed import Reader, Unhashed, refuse
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.paths import comparable
@@ -87,7 +88,8 @@ def resolve_models(
 ) -> list[Entry]:
     """The lock's entries of a normalized spec's models, in its order; all are asked at once.
 
-    A folder or pattern becomes an entry for each of its files, in the order of their paths. kept: entries of an earlier
+    A folder or pattern becomes an entry for each of its files, in the order of their paths; entries of the Hub's cache
+    that models with hf_cache need come last. kept: entries of an earlier
     lock by source; what still fits is taken, without any request, unless ``upgrade`` names the model (or says ``all``).
     Raises FleetError, or Failures with the faults of all models.
     """
@@ -107,7 +109,11 @@ def resolve_models(
         results = list(pool.map(find, range(len(models))))
     raise_all([fault for result in results if isinstance(result, FleetError) for fault in _single(result)])
     found = [each for result in results if not isinstance(result, FleetError) for each in result]
-    entries = [_entry(models[each.number], each) for each in _read(found, models, settings)]
+    read = _read(found, models, settings)
+    entries = [_entry(models[each.number], each) for each in read]
+    entries += references(
+        [entry for entry, each in zip(entries, read, strict=True) if models[each.number].get("hf_cache")]
+    )
     _refuse_shared_paths(entries)
     return entries
 
@@ -206,7 +212,10 @@ def _entry(model: Entry, found: _Found) -> Entry:
         "url": found.facts.url,
         "sha256": found.facts.sha256,
         "size": found.facts.size,
-        "paths": list(model["paths"]) if relative is None else [f"{path}{relative}" for path in model["paths"]],
+        "paths": [
+            *(path if relative is None else f"{path}{relative}" for path in model["paths"]),
+            *([cached_path(found.facts.url)] if model.get("hf_cache") else []),
+        ],
         "optional": model["optional"],
     }
 

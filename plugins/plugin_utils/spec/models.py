@@ -36,6 +36,8 @@ if t.TYPE_CHECKING:
 
 SCHEMA_WITH_FOLDERS: t.Final = 3
 
+# hf:, organisation, repository, revision: what is beyond is a folder of it.
+_FOLDER_PARTS: t.Final = 4
 _BELOW_A_NODE = re.compile(r"custom_nodes/[^/]+/.+")
 _SHA256_CHECKSUM = re.compile(r"sha256:([0-9a-f]{64})", re.IGNORECASE | re.ASCII)
 _BARE_SHA256 = re.compile(r"(?:sha-?256[-=])?([0-9a-f]{64})", re.IGNORECASE | re.ASCII)
@@ -62,7 +64,7 @@ def read_models(
 def model_target(entry: Mapping[str, t.Any]) -> str | None:
     """Give the path of a model as its entry says it; nothing when the entry is not right."""
     source = read_source(as_text(entry.get("source")) or "", allow_http=True)
-    target = None if isinstance(source, Problem) else _target(entry, source)
+    target = None if isinstance(source, Problem) or _is_only_cached(entry) else _target(entry, source)
     return target if isinstance(target, str) else None
 
 
@@ -70,13 +72,23 @@ def _normalized(
     entry: Mapping[str, t.Any], source: ModelSource | None, target: str | None, at: Location, findings: Findings
 ) -> dict[str, t.Any]:
     return {
-        "name": (_name(entry, source) if source else None) or (target or "").rstrip("/").rpartition("/")[2],
+        "name": (_name(entry, source) if source else None) or _last_part(target, source),
         "source": source.text if source else None,
         "paths": [target] if target else [],
         "sha256": _read_checksum(entry, source, at, findings),
         "size": as_integer(entry.get("size")),
         "optional": as_flag(entry.get("optional"), False),
+        "hf_cache": _read_cache(entry, source, at, findings),
     }
+
+
+def _last_part(target: str | None, source: ModelSource | None) -> str:
+    """The name of a folder: that of its target, or else its own, or its repository's."""
+    text = target or (source.text.replace("@", "/", 1) if source else "")
+    parts = [part for part in text.split("/") if part and not set("*[") & set(part)]
+    if target or len(parts) > _FOLDER_PARTS:
+        return parts[-1]
+    return parts[-2] if len(parts) > 1 else ""
 
 
 def _read_source(
@@ -98,6 +110,19 @@ def _read_source(
     return source
 
 
+def _read_cache(entry: Mapping[str, t.Any], source: ModelSource | None, at: Location, findings: Findings) -> bool:
+    cached = as_flag(entry.get("hf_cache"), False)
+    if cached and source and not source.text.startswith("hf://"):
+        findings.error((*at, "hf_cache"), "is for files of the Hub, and this is none", "Take it out")
+    return cached
+
+
+def _is_only_cached(entry: Mapping[str, t.Any]) -> bool:
+    """Whether a model is nowhere but in the Hub's cache."""
+    targets = ("target_path", "path", "target_subdir")
+    return as_flag(entry.get("hf_cache"), False) and not any(as_text(entry.get(key)) for key in targets)
+
+
 def _name(entry: Mapping[str, t.Any], source: ModelSource) -> str | None:
     return as_text(entry.get("name")) or source.file_name
 
@@ -108,6 +133,8 @@ def _read_target(entry: Mapping[str, t.Any], source: ModelSource, at: Location, 
     if problem:
         remedy = "Write a plain file name; folders go into target_subdir"
         findings.error((*at, "name"), f"cannot be the name of a file: {problem}", remedy)
+        return None
+    if _is_only_cached(entry):
         return None
     keys = [key for key in ("target_path", "path") if as_text(entry.get(key))]
     targets = {key: _canonical(as_text(entry.get(key)) or "", folder=False) for key in keys}

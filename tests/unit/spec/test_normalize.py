@@ -263,7 +263,7 @@ def test_targets(specs: Specs, entry: Document, path: str) -> None:
 
 
 INDEX = {"name": "pytorch-cu130", "url": "https://h.org/whl/cu130", "packages": ["torch", "Torch_Vision"]}
-UNSAID: Document = {"sha256": None, "size": None, "optional": False}
+UNSAID: Document = {"sha256": None, "size": None, "optional": False, "hf_cache": False}
 
 
 def test_models(specs: Specs) -> None:
@@ -289,6 +289,7 @@ def test_models(specs: Specs) -> None:
             "sha256": HEX64,
             "size": 5,
             "optional": True,
+            "hf_cache": False,
         },
         {
             "name": "style.safetensors",
@@ -303,6 +304,22 @@ def test_models(specs: Specs) -> None:
             **UNSAID,
         },
     ]
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("hf://org/repo/a/f.pt", "f.pt"),
+        ("hf://org/repo/", "repo"),
+        ("hf://org/repo@v1/*.json", "repo"),
+        ("hf://org/repo/a/b/*.json", "b"),
+    ],
+)
+def test_a_model_that_is_only_in_the_cache_of_the_hub(specs: Specs, source: str, name: str) -> None:
+    content = {"schema_version": 3, "models": [{"source": source, "hf_cache": True}]}
+    [model] = specs.normalized(content)["models"]
+    assert (model["name"], model["paths"], model["hf_cache"]) == (name, [], True)
+    assert specs.load().warnings == []
 
 
 PACKAGE_WHEEL = "https://h.org/sageattention-2.2.0%2Bcu130-cp312-cp312-linux_x86_64.whl"

@@ -333,6 +333,12 @@ ERRORS: dict[str, tuple[Document, str, str, str]] = {
         "a web page",
         "civitai://",
     ),
+    "cache of the Hub for others": (
+        model({"source": "civitai://5", "name": "a.pt", "hf_cache": True}, schema=3),
+        "/models/0/hf_cache",
+        "this is none",
+        "Take it out",
+    ),
     "civitai of odd file": (model({"source": "civitai://5?fileId=x"}), "/models/0/source", "is no number", "number"),
     "bucket without object": (
         model({"source": "s3://bucket/a/"}),
