@@ -9,6 +9,7 @@ Each rule holds an answer to be good, asks again with a constraint, or says whic
 from __future__ import annotations
 
 import collections.abc as c
+import functools
 import json
 import typing as t
 
@@ -41,7 +42,12 @@ _NUMPY_1: t.Final = ("1.26.4", "1.26.0", "1.25.2", "1.24.4", "1.24.0", "1.23.5",
 _PATCHES: t.Final = 6
 
 
-def torch_family(answer: Answer) -> Question:
+def rules(layered: bool) -> tuple[Rule, ...]:
+    """The rules for ``settle``. layered: lines of core and nodes that are against them give way, as to later lines."""
+    return (functools.partial(torch_family, layered=layered), functools.partial(old_numpy, layered=layered))
+
+
+def torch_family(answer: Answer, layered: bool = False) -> Question:
     """torchvision and torchaudio of the release that goes with torch, also where their metadata does not bind them.
 
     Raises FleetError where a line asks for another one, and where they are of another build than torch.
@@ -54,12 +60,12 @@ def torch_family(answer: Answer) -> Question:
     if not wrong:
         raise_all(_other_builds(answer, packages, torch))
         return answer.question
-    raise_all([fault for name in wrong for fault in _pinned_apart(answer.question, packages[name], torch)])
+    raise_all([fault for name in wrong for fault in _pinned_apart(answer.question, packages[name], torch, layered)])
     why = f"what goes with torch {torch.version}"
     return constrained(answer.question, why, *(f"{name}{_of_family(name, torch)}" for name in wrong))
 
 
-def old_numpy(answer: Answer) -> Question:
+def old_numpy(answer: Answer, layered: bool = False) -> Question:
     """A numpy that torch was built against: nothing of a torch before 2.3 that touches numpy works with numpy 2.
 
     Raises FleetError where a line wants numpy 2 nevertheless.
@@ -70,7 +76,7 @@ def old_numpy(answer: Answer) -> Question:
     torch, numpy = torch_of(versions), versions.get(_NUMPY)
     if torch is None or numpy is None or torch.release[:2] >= _NUMPY_2_SINCE or Version(numpy).major < 2:  # noqa: PLR2004
         return answer.question
-    lines = [line for line in answer.question.lines if line.name == _NUMPY and not _takes(line, _NUMPY_1)]
+    lines = _against(answer.question, _NUMPY, _NUMPY_1, layered)
     if lines:
         first = dotted(_NUMPY_2_SINCE)
         raise FleetError(
@@ -81,9 +87,6 @@ def old_numpy(answer: Answer) -> Question:
             remedy=f"Take torch {first} or newer, or {_way(lines, _OLD_NUMPY)}",
         )
     return constrained(answer.question, f"torch {torch.version} was built against numpy 1", _OLD_NUMPY)
-
-
-RULES: t.Final[tuple[Rule, ...]] = (torch_family, old_numpy)
 
 
 def _of_family(name: str, torch: Torch) -> str:
@@ -101,10 +104,10 @@ def _goes_with(package: Found, torch: Torch) -> bool:
     return SpecifierSet(_of_family(package.name, torch)).contains(package.version, prereleases=True)
 
 
-def _pinned_apart(question: Question, package: Found, torch: Torch) -> list[FleetError]:
+def _pinned_apart(question: Question, package: Found, torch: Torch, layered: bool) -> list[FleetError]:
     """The fault of lines that take no release of the member that goes with torch."""
     wanted = _of_family(package.name, torch)
-    lines = [line for line in _lines(question, package.name) if not _takes(line, _releases(package.name, torch))]
+    lines = _against(question, package.name, _releases(package.name, torch), layered)
     if not lines:
         return []
     return [
@@ -125,6 +128,12 @@ def _releases(name: str, torch: Torch) -> list[str]:
     major, minor = (0, torch.release[1] + _VISION_OFFSET) if name == _VISION else (2, torch.release[1])
     tried = [f"{major}.{number}.{patch}" for number in range(minor + 1) for patch in range(_PATCHES)]
     return [version for version in tried if version in wanted]
+
+
+def _against(question: Question, name: str, versions: c.Sequence[str], layered: bool) -> list[Line]:
+    """The lines about a package that take none of the versions, and do not give way."""
+    lines = [line for line in _lines(question, name) if not (layered and line.demand.is_of_code)]
+    return [line for line in lines if not _takes(line, versions)]
 
 
 def _takes(line: Line, versions: c.Iterable[str]) -> bool:

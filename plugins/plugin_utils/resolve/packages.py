@@ -66,7 +66,7 @@ Document = dict[str, t.Any]
 
 _OVERRIDES: t.Final = "python.overrides"
 _STRICT: t.Final = "strict"
-_RULES: t.Final[c.Sequence[Rule]] = (*coherence.RULES, abi.fitting_torch, old_releases.known_breaks)
+_RULES: t.Final[c.Sequence[Rule]] = (abi.fitting_torch, old_releases.known_breaks)
 
 
 def resolve_target(
@@ -176,7 +176,8 @@ def _settled(
     rules = section["resolution"]
     providers = Providers(ProviderSettings(section["providers"], accelerator, rules == _STRICT, cache))
     ask, users = _ask(rules, site, work, cache, report), old_releases.TorchUsers(work, cache, _entry_of(site))
-    answer = settle(providers.prepare(question), ask, (*_RULES, users.rule, providers.rule))
+    all_rules = (*coherence.rules(layered=rules != _STRICT), *_RULES, users.rule, providers.rule)
+    answer = settle(providers.prepare(question), ask, all_rules)
     further = package_notes.namesakes(question, {package.name for package in answer.found} - asked)
     notes = package_notes.notes(answer.question, answer.found, accelerator)
     for note in (*further, *notes, *providers.notes(answer)):

@@ -85,6 +85,21 @@ def test_a_line_that_pins_the_wrong_member_is_named(resolver: Resolver) -> None:
         resolver(core("torch==2.8.0"), spec=["torchaudio>=2.9"])
 
 
+def test_layered_lines_of_nodes_give_way_to_the_family_and_to_numpy(resolver: Resolver) -> None:
+    family(resolver.default)
+    resolver.default.wheel("numpy", "1.26.4")
+    resolver.default.wheel("numpy", "2.4.0")
+    demands = [core("torch==2.1.0", "torchaudio"), node("voice", "torchaudio==2.11.0"), node("new", "numpy>=2")]
+    target = resolver(*demands, resolution="layered")
+    assert versions(target) == {"torch": "2.1.0", "torchaudio": "2.1.0", "numpy": "1.26.4"}
+    assert sorted((each["owner"], each["line"], each["by"]) for each in target["replaced"]) == [
+        ("node:new", "numpy>=2", "comfyops.fleet: numpy<2"),
+        ("node:voice", "torchaudio==2.11.0", "comfyops.fleet: torchaudio==2.1.*"),
+    ]
+    with pytest.raises(FleetError, match="cannot work with numpy 2"):
+        resolver(*demands, spec=["numpy>=2"], resolution="layered")
+
+
 def test_a_member_of_another_build_is_refused_with_the_index_to_write(resolver: Resolver) -> None:
     family(resolver.default)
     family(resolver.forge.index(CU130), "+cu130")
