@@ -53,7 +53,7 @@ class Stock:
 
     def all(self, question: Question, name: str) -> list[Version]:
         """All versions of a package, also those that would have to be built."""
-        return sorted(self._files(question, name))
+        return _own_versions(question, name) or sorted(self._files(question, name))
 
     def _files(self, question: Question, name: str) -> dict[Version, list[t.Any]]:
         indexes = self._located if self._located and name not in question.indexes.bound else question.indexes

@@ -156,7 +156,8 @@ class Providers:
             self._check_shim(question, group, name, provider)
             own = self._stock.all(question, name) if name in there or not group.in_step else []
             stands[name] = stands_of(group, name, provider, versions, own)
-            local[name] = local_shims(name, provider, stands[name])
+            if stands[name]:
+                local[name] = local_shims(name, provider, stands[name])
         wishes = provider_wishes.Wishes(group.module, provider, tuple(versions), stands)
         lines, replaced = wishes.settle(question, self._settings.joint and group.in_step)
         self.replaced += replaced
@@ -202,19 +203,18 @@ class Providers:
         for overlap in self._overlaps:
             winner = self._winner(overlap, found)
             if winner is not None:
-                loser = next(name for name in overlap.packages if name != winner)
                 module = overlap.modules[0]
                 earlier = self._found.get(module, Group(module, (), in_step=False))
-                members = dict.fromkeys([winner, *earlier.members, loser])
-                self._found[module] = dataclasses.replace(earlier, members=tuple(members))
-                return self._settle(question, self._found[module], set(members))
+                members = tuple(dict.fromkeys([winner, *earlier.members, *overlap.packages]))
+                self._found[module] = dataclasses.replace(earlier, members=members)
+                return self._settle(question, self._found[module], set(overlap.packages))
         return question
 
     def _winner(self, overlap: Overlap, found: c.Mapping[str, Found]) -> str | None:
-        """Which of the two is to be installed alone; None where both have modules of their own and nobody chose."""
+        """What is to be installed alone; None where both have modules of their own and nobody chose."""
         for module in overlap.modules:
             chosen = self._settings.chosen.get(module)
-            if chosen in overlap.packages and not set(overlap.packages) - {chosen} & _NEVER_SHIMS:
+            if chosen and not (set(overlap.packages) - {chosen}) & _NEVER_SHIMS:
                 return chosen
         losers = [name for name in overlap.covered if name not in _NEVER_SHIMS]
         ranked = sorted(overlap.packages, key=lambda name: (_rank(found[name]), name))

@@ -268,6 +268,37 @@ def test_builds_of_one_package_are_found_by_their_files(resolver: Resolver) -> N
     assert locked(other)["blend-cuda"] == ("2.0", "blend")
 
 
+def test_a_third_package_stands_in_for_builds_that_nobody_has_listed(resolver: Resolver) -> None:
+    for name in ("blend", "blend-cuda"):
+        resolver.default.wheel(name, "1.0", modules={"blend/__init__.py": f"{name}\n" * 99})
+    resolver.default.wheel("blend-ours", "3.0", modules={"blend/__init__.py": "A = 3\n" * 99})
+    assert locked(resolver(core("blend", "blend-cuda"), providers={"blend": "blend-ours"})) == {
+        "blend": ("1.0", "blend-ours"),
+        "blend-cuda": ("1.0", "blend-ours"),
+        "blend-ours": ("3.0", "index"),
+    }
+
+
+def test_of_builds_that_nobody_has_listed_one_is_a_file_by_its_url(resolver: Resolver) -> None:
+    files = resolver.forge.index("files")
+    own = files.wheel("blend-cuda", "2.0+mine", modules={"blend/__init__.py": "A = 2\n" * 99})
+    resolver.default.wheel("blend", "1.0", modules={"blend/__init__.py": "A = 1\n" * 99})
+    entry = {"name": "blend-cuda", "url": own.url, "sha256": own.sha256}
+    target = resolver(core("blend"), spec=[entry])
+    assert locked(target) == {"blend": ("1.0", "blend-cuda"), "blend-cuda": ("2.0+mine", "wheel")}
+    other = resolver(core("blend"), spec=[entry], providers={"blend": "blend"})
+    assert locked(other) == {"blend": ("1.0", "index"), "blend-cuda": ("2.0+mine", "blend")}
+    assert [(each["owner"], each["by"]) for each in other["replaced"]] == [("spec", "blend")]
+
+
+def test_a_provider_that_is_left_out(resolver: Resolver) -> None:
+    publish(resolver, "4.10")
+    text = fault(resolver, core("opencv-python"), providers={"cv2": CONTRIB}, exclude=[CONTRIB])
+    assert text.startswith(f"python.providers: {CONTRIB} is to fill cv2, and python.exclude leaves it out")
+    target = resolver(core("opencv-python", "opencv-contrib-python"), exclude=[CONTRIB])
+    assert locked(target)["opencv-python"] == ("4.10", "opencv-contrib-python")
+
+
 def test_a_mere_overlap_is_told_and_settled_by_the_spec(resolver: Resolver) -> None:
     for name in ("one", "two"):
         files = {f"{name}/{number}.py": "" for number in range(9)}
