@@ -19,14 +19,19 @@ if t.TYPE_CHECKING:
 GONE = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1}
 
 
+def settings(world: World, **variables: t.Any) -> dict[str, t.Any]:
+    """Write to the world's own directory; bills of materials take a second, so only where a test is about them."""
+    return {"comfy_sources_dir": str(world.directory / "report"), "comfy_sources_sbom": False, **variables}
+
+
 def sources(world: World, *options: str, **variables: t.Any) -> Run:
-    """Run the playbook, which writes to the world's own directory, and has to succeed."""
-    return world.playbooks.succeed("sources", *options, comfy_sources_dir=str(world.directory / "report"), **variables)
+    """Run the playbook, which has to succeed."""
+    return world.playbooks.succeed("sources", *options, **settings(world, **variables))
 
 
 def refused(world: World, **variables: t.Any) -> Run:
     """Run it, and it has to fail."""
-    run = world.playbooks.run("sources", comfy_sources_dir=str(world.directory / "report"), **variables)
+    run = world.playbooks.run("sources", **settings(world, **variables))
     assert run.returncode != 0, run.output
     return run
 
@@ -53,7 +58,7 @@ def test_a_report_needs_a_lock_and_no_host(world: World) -> None:
     planned = sources(world, "--check", "--diff")
     assert (planned.changed, (world.directory / "report").exists()) == (1, False)
     assert "+# Package sources of world" in planned.output
-    first = sources(world, why="smallmath,Colours", limits=["colours"])
+    first = sources(world, why="smallmath,Colours", limits=["colours"], comfy_sources_sbom=True)
     assert f"the report: {world.directory}/report/sources.html" in first.output
     assert "5 PyPI (100.0 %)" in first.output
     assert "core (requirements.txt) -> torchlike>=1 -> smallmath" in first.output
@@ -64,7 +69,7 @@ def test_a_report_needs_a_lock_and_no_host(world: World) -> None:
     assert {path.name for path in (world.directory / "report").iterdir()} == names
     assert {name: first.recap[name]["changed"] for name in first.recap} == {"localhost": 1}
     assert coverage(world)["installed"] == {}
-    assert sources(world).changed == 0
+    assert sources(world, comfy_sources_sbom=True).changed == 0
     wrong = refused(world, why=["colors"])
     assert wrong.returncode == 2
     assert "no target has a package colors. It has colours" in wrong.output
