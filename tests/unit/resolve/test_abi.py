@@ -160,12 +160,16 @@ def test_of_several_builds_in_an_index_the_fitting_one_is_taken(resolver: Resolv
     for version in ("2.8.2+cu13torch2.9", "2.8.3+cu12torch2.8", "2.8.3+cu12torch2.9", "2.8.3+cu13torch2.9"):
         index.wheel("flash-attn", version, tag=X86, requires=["torch"])
     index.wheel("flash-attn", "2.8.4+cu13torch2.9", tag="cp314-cp314-linux_x86_64", requires=["torch"])
-    index.wheel("flash-attn", "2.8.3+torch2.10", tag=X86, requires=["torch"])
+    for version in ("2.8.2+torch2.10", "2.8.3+torch2.10"):
+        index.wheel("flash-attn", version, tag=X86, requires=["torch"])
+    resolver.default.wheel("video-kit", "1.0", requires=["flash-attn<2.8.3"])
     indexes = [resolver.bound("flash-attn", index=KERNELS)]
     found = resolver(node("video", "flash-attn"), core("torch"), indexes=indexes)
     assert versions(found) == {"flash-attn": "2.8.3+cu13torch2.9", "torch": "2.9.0+cu130"}
     older = resolver(node("video", "flash-attn<2.8.3"), core("torch"), indexes=indexes)
     assert versions(older)["flash-attn"] == "2.8.2+cu13torch2.9"
+    bound = resolver(node("video", "video-kit"), core("torch"), indexes=indexes)
+    assert versions(bound)["flash-attn"] == "2.8.2+cu13torch2.9"
     with pytest.raises(FleetError) as raised:
         resolver(node("video", "flash-attn"), core("torch==2.8.0"), spec=["flash-attn==2.8.2"], indexes=indexes)
     assert "the index kernels (" in str(raised.value)
