@@ -17,7 +17,7 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands imp
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.resolution_conflict import explain_conflict
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.resolution_remedies import EntryOf
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.resolution_trials import Trials
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.rounds import Answer
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.rounds import Answer, constrained
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_failure import NoSolution
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_resolution import Question
 
@@ -50,7 +50,7 @@ def known_breaks(answer: Answer) -> Question:
     for each in _BREAKS:
         version = versions.get(each.package)
         if version is not None and SpecifierSet(each.releases).contains(version, prereleases=True):
-            question = _bound(question, f"{each.package} {version} {each.why}", each.bound)
+            question = constrained(question, f"{each.package} {version} {each.why}", each.bound)
     return question
 
 
@@ -74,7 +74,7 @@ class TorchUsers:
         for name in (name for name in _TORCH_USERS if name in versions):
             fitting = self._fitting(question, name, versions[TORCH])
             if fitting is not None and fitting != versions[name]:
-                question = _bound(question, f"what works with torch {versions[TORCH]}", f"{name}<={fitting}")
+                question = constrained(question, f"what works with torch {versions[TORCH]}", f"{name}<={fitting}")
         return question
 
     def _fitting(self, question: Question, name: str, torch: str) -> str | None:
@@ -83,18 +83,11 @@ class TorchUsers:
         line = _line(f"{FLEET} (the torch that {name} works with)", None, f"{name}[{TORCH}]")
         left_out = {*question.excluded, _TORCH_USERS[name]}
         asked = dataclasses.replace(question, lines=[*question.lines, line], excluded=left_out)
-        pinned = _bound(asked, "what is chosen", f"{TORCH}=={torch}")
+        pinned = constrained(asked, "what is chosen", f"{TORCH}=={torch}")
         try:
             return trials.versions(pinned).get(name)
         except NoSolution as failure:
             raise explain_conflict(asked, failure, trials, self.entry_of) from failure
-
-
-def _bound(question: Question, why: str, text: str) -> Question:
-    """The question with a line of ours that binds what others ask for; as it is where that is there."""
-    if any(line.text == text for line in question.constraints):
-        return question
-    return dataclasses.replace(question, constraints=(*question.constraints, _line(FLEET, why, text)))
 
 
 def _line(owner: str, file: str | None, text: str) -> Line:

@@ -112,9 +112,16 @@ class _Layers:
             clash = [line for line in self._trials.clash(self._about([*later, loser])) if line is not loser]
             winner = clash[-1] if clash else None
         if winner is None:
-            failure = self._trials.failure(dataclasses.replace(self._question, lines=[loser], constraints=()))
-            if failure:
-                raise UnmetLine(self._about([*later, loser]), failure)
-            # It does not fit what binds all lines, such as the torch.
-            winner = [*torch, *self._question.constraints][0]
-        return gave_way(loser, winner, _TORCH if winner in torch else _LATER)
+            winner = self._bound_against(loser, later)
+        why = _TORCH if winner in torch else winner.demand.file if winner in self._question.constraints else _LATER
+        return gave_way(loser, winner, why or _LATER)
+
+    def _bound_against(self, loser: Line, later: c.Sequence[Line]) -> Line:
+        """What binds all lines, such as the torch, and has no answer with the line. Raises UnmetLine without such."""
+        alone = dataclasses.replace(self._question, lines=[loser], constraints=())
+        failure = self._trials.failure(alone)
+        if failure:
+            raise UnmetLine(self._about([*later, loser]), failure)
+        bounds = self._question.constraints
+        against = (line for line in bounds if self._trials.failure(dataclasses.replace(alone, constraints=[line])))
+        return next(against, bounds[0])

@@ -17,7 +17,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.errors import Fleet
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import FLEET, Demand, Line
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_resolution import Found, Question
 
-_MOST_ROUNDS: t.Final = 8
+_MOST_ROUNDS: t.Final = 16
 
 
 @dataclasses.dataclass(frozen=True)

@@ -190,6 +190,25 @@ def test_a_transformers_that_does_not_work_with_that_torch_is_refused(fleet: Fle
     assert found.items() >= {"torch": "2.1.0", "transformers": "4.55.4"}.items()
 
 
+def test_a_core_that_is_newer_than_what_is_pinned(fleet: Fleet) -> None:
+    fleet.core.commit(
+        {"requirements.txt": CORE.replace("transformers>=4.37.2", "transformers>=4.50.3")}, branch="master"
+    )
+    with pytest.raises(FleetError) as caught:
+        fleet.lock(FLUX)
+    text = str(caught.value)
+    assert "\n  core (requirements.txt): transformers>=4.50.3\n" in text
+    assert "(diffusers 0.24.0 imports cached_download, which later ones do not have): huggingface-hub<0.26\n" in text
+    entries = after(text, '"python_packages": ')
+    assert entries == ["transformers==4.48.3"]
+    lock = fleet.lock({**FLUX, "python_packages": [*FLUX["python_packages"], *entries]})
+    assert of_target(lock).items() >= {"diffusers": "0.24.0", "huggingface-hub": "0.25.2"}.items()
+    layered = {**FLUX, "schema_version": 3, "python": {"resolution": "layered"}}
+    (given_way,) = fleet.lock(layered)["targets"]["default"]["replaced"]
+    assert (given_way["line"], given_way["by"]) == ("transformers>=4.50.3", "comfyops.fleet: huggingface-hub<0.26")
+    assert given_way["why"] == "diffusers 0.24.0 imports cached_download, which later ones do not have"
+
+
 def test_flux_on_a_python_that_its_torch_has_no_wheel_for(fleet: Fleet) -> None:
     with pytest.raises(FleetError) as caught:
         fleet.lock(FLUX, python="3.12")
