@@ -111,7 +111,7 @@ summary:
   type: dict
   sample:
     cu130:
-      default index: 112
+      PyPI: 112
       index pytorch-cu130: 3
 actions:
   description: What was written, or would be in check mode.
