@@ -52,7 +52,7 @@ def facts(url: str, wanted: Wanted, mirrors: tuple[str, ...], ways: Ways) -> Fac
     faults: list[HttpFault] = []
     for each in asked:
         try:
-            found, _answer = announced(each, wanted, ways)
+            found, _answer = announced(each, wanted, ways, ASK_FOR_DIGESTS)
         except HttpFault as fault:
             faults.append(fault)
         else:
@@ -60,9 +60,7 @@ def facts(url: str, wanted: Wanted, mirrors: tuple[str, ...], ways: Ways) -> Fac
     raise FleetError(faults[0].what, remedy=advice(faults[0], url, url, wanted.name))
 
 
-def announced(
-    url: str, wanted: Wanted, ways: Ways, asked: c.Mapping[str, str] = ASK_FOR_DIGESTS
-) -> tuple[Facts, Answer]:
+def announced(url: str, wanted: Wanted, ways: Ways, asked: c.Mapping[str, str]) -> tuple[Facts, Answer]:
     """As ``_announced``, in the first way that is not refused."""
     refused: HttpFault | None = None
     for access in ways(url):
