@@ -76,11 +76,12 @@ def context_from(params: dict[str, t.Any]) -> Context:
         lock=lock,
         target=choose_target(lock.targets, gather(), params.get("target")),
         layout=layout_from(params),
-        settings=_settings(params, lock.spec),
+        settings=settings_from(params, lock.spec),
     )
 
 
-def _settings(params: dict[str, t.Any], spec: c.Mapping[str, t.Any]) -> Settings:
+def settings_from(params: dict[str, t.Any], spec: c.Mapping[str, t.Any]) -> Settings:
+    """What the options say, and the spec where they say nothing. Raises FleetError."""
     said = {**spec["options"], **spec["policy"]}
 
     def option(name: str) -> bool:
