@@ -26,7 +26,9 @@ def search(names: list[str], locked: list[str]) -> dict[str, t.Any]:
     """
     installed: dict[str, importlib.metadata.Distribution] = {}
     for each in importlib.metadata.distributions():
-        installed.setdefault(_canonical(each.metadata["Name"]), each)
+        name = _name_of(each)
+        if name:
+            installed.setdefault(_canonical(name), each)
     found = {name: _described(installed[name]) if name in installed else None for name in names}
     known, asked, required = {*names, *locked}, list(names), []
     while asked:
@@ -38,6 +40,14 @@ def search(names: list[str], locked: list[str]) -> dict[str, t.Any]:
                 version = installed[other].version if other in installed else None
                 required.append({"package": name, "name": other, "version": version})
     return {"python": sys.executable, "found": found, "required": required}
+
+
+def _name_of(distribution: importlib.metadata.Distribution) -> str | None:
+    """None for what somebody has half removed."""
+    try:
+        return distribution.metadata["Name"]
+    except (OSError, KeyError, TypeError, ValueError):
+        return None
 
 
 def _canonical(name: str) -> str:

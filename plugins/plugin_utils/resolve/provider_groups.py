@@ -21,7 +21,7 @@ class Group:
 
     made_for: members that are of use on one kind of accelerator alone, as targets name it (``cu``, ``cu12``, ``rocm``).
     in_step: the members have the same code in the same version. limits: the versions of a member that have the module,
-    where not all have. plain: what serves without an accelerator, though nobody has asked for it.
+    where not all have. plain: what serves without an accelerator, and makes no use of one.
     """
 
     module: str
@@ -117,7 +117,6 @@ GROUPS: t.Final[tuple[Group, ...]] = (
         "tensorflow",
         ("tensorflow", "tensorflow-gpu", "tensorflow-rocm", "tensorflow-cpu", "tf-nightly"),
         made_for={"tensorflow-gpu": _CUDA, "tensorflow-rocm": _ROCM},
-        plain="tensorflow",
     ),
     Group("PIL", ("pillow", "pillow-simd"), in_step=False),
     Group("dlib", ("dlib-bin", "dlib")),

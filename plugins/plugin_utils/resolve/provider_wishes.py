@@ -51,27 +51,27 @@ class Wishes:
         concerned += [line for line in question.overrides if line.name in {self.provider, *self.stands}]
         if self._suits(concerned):
             return lines, replaced
-        losers = self._losers(concerned)
+        losers = self._losers(concerned, question.environment.where)
         winners = "; ".join(line.text.partition("#")[0] for line in concerned if line.demand.owner == SPEC)
         why = "they cannot be met together, and python_packages overrides"
         replaced += [self._gave_way(line, f"{SPEC}: {winners}", why) for line in losers]
         return [line.bare() if line in losers else line for line in lines], replaced
 
-    def _losers(self, lines: c.Sequence[Line]) -> list[Line]:
+    def _losers(self, lines: c.Sequence[Line], where: str) -> list[Line]:
         """The lines that the spec's own contradict. Raises FleetError when the spec does not decide."""
         own = [line for line in lines if line.demand.owner == SPEC or not line.demand.is_of_code]
         others = [line for line in lines if line not in own]
         losers = [line for line in others if not self._suits([*own, line])]
         if not own or not self._suits([line for line in lines if line not in losers]):
-            raise self._disagreement(lines)
+            raise self._disagreement(lines, where)
         return losers
 
-    def _disagreement(self, lines: c.Sequence[Line]) -> FleetError:
+    def _disagreement(self, lines: c.Sequence[Line], where: str) -> FleetError:
         wishes = "".join(f"\n  {line}" for line in lines if line.is_choosy)
         best = max(self.versions, key=lambda version: (sum(self._meets(line, version) for line in lines), version))
         return FleetError(
             f"one package fills the module {self.module}, {self.provider}, and no version of it suits all:{wishes}",
-            where="python.providers",
+            where=where,
             remedy=f'Put "{self.provider}=={best}" into python_packages: it counts in the place of the lines that it'
             " contradicts",
         )

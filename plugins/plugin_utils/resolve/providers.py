@@ -107,6 +107,7 @@ class Providers:
                     f" {', '.join(shims)} would fill it too, and {'is' if len(shims) == 1 else 'are'} met without"
                     f" content; {self._other_choice(group, [*shims, provider])}"
                 )
+            yield from self._unused_accelerator(group, found)
         for overlap in self._overlaps:
             yield self._overlap_note(overlap)
         for name in self._unseen:
@@ -229,6 +230,16 @@ class Providers:
         seen = {name: look for name, look in zip(files, looks, strict=True) if isinstance(look, Look)}
         self._unseen = sorted(name for name, look in seen.items() if look.members is None)
         return {name: look.members for name, look in seen.items() if look.members is not None}
+
+    def _unused_accelerator(self, group: Group, found: c.Mapping[str, Found]) -> c.Iterator[str]:
+        """Word of a package that has a sibling for the target's accelerator."""
+        accelerator, plain = self._settings.accelerator or "", group.plain or ""
+        special = next((name for name, kind in group.made_for.items() if accelerator.startswith(kind)), None)
+        if special and plain in found and special not in found and group.module not in self._settings.chosen:
+            yield (
+                f"{plain} makes no use of the target's {accelerator}; for that add to {_KEY}"
+                f" {json.dumps({group.module: special})}"
+            )
 
     def _other_choice(self, group: Group, names: c.Sequence[str]) -> str:
         if group.module in self._settings.chosen:

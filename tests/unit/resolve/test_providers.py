@@ -139,6 +139,15 @@ def test_one_alone_stays_as_it_is_asked_for(resolver: Resolver) -> None:
     }
 
 
+def test_a_package_that_makes_no_use_of_the_accelerator_is_told(resolver: Resolver) -> None:
+    publish(resolver, "1.2", names=["onnxruntime"], module="onnxruntime")
+    resolver(core("onnxruntime"), accelerator="cu130")
+    assert resolver.notes[-1].endswith(
+        "onnxruntime makes no use of the target's cu130; for that add to python.providers"
+        ' {"onnxruntime": "onnxruntime-gpu"}'
+    )
+
+
 def test_the_spec_chooses(resolver: Resolver) -> None:
     publish(resolver, "4.10")
     providers = {"cv2": "opencv-contrib-python"}
@@ -202,7 +211,8 @@ def test_wishes_that_disagree_and_the_entry_that_settles_them(resolver: Resolver
     demands = [core("opencv-python"), node("a", "opencv-python-headless<4.9"), node("b", "opencv-contrib-python>=4.10")]
     text = fault(resolver, *demands)
     assert text.startswith(
-        f"python.providers: one package fills the module cv2, {CONTRIB}, and no version of it suits all:\n"
+        "target gpu (Python 3.12, x86_64-manylinux_2_28): one package fills the module cv2,"
+        f" {CONTRIB}, and no version of it suits all:\n"
         "  node a (requirements.txt): opencv-python-headless<4.9\n"
         "  node b (requirements.txt): opencv-contrib-python>=4.10"
     )
