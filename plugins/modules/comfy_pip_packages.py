@@ -25,6 +25,9 @@ description:
   - Every installed file is compared with what its package recorded. What was damaged in the store is fetched again.
   - Packages without content (C(shim)) are made on the host. Packages of the host's image (C(provided)) are linked into
     the environment, and have to be there in the locked version.
+  - Before anything changes, the host's NVIDIA driver and GPUs (asked of C(nvidia-smi) where the locked torch is for
+    CUDA) and its C library are held against what the locked wheels were built for.
+  - What the installed torch says of its own build has to be what the lock says.
   - The modules that the spec names in C(verify.imports) are imported before a new environment serves.
   - Bytecode is never drift. Files that somebody edited or added are kept in C(state/aside) when they are replaced.
   - uv comes from the control node, over the connection, once for each of its versions; the host needs none.
