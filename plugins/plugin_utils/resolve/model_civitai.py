@@ -29,6 +29,7 @@ _LONGEST_ANSWER = 10 * 1024 * 1024
 _KILOBYTE = 1024
 _ROUNDING = 0.01
 _NOT_FOUND = 404
+_DOWNLOADS = "Download"
 
 
 def facts(source: str, endpoint: str | None, access: Access) -> Facts:
@@ -42,6 +43,11 @@ def facts(source: str, endpoint: str | None, access: Access) -> Facts:
         raise FleetError(
             f"model version {number} is one of model {described.get('modelId')}, not of {model}",
             remedy=f"See {CIVITAI}/models/{described.get('modelId')}?modelVersionId={number}, and correct the source",
+        )
+    if described.get("usageControl") not in (None, _DOWNLOADS):
+        raise FleetError(
+            f"model version {number} is not for download: its author has it for use on the site alone",
+            remedy=f"Choose another version: {CIVITAI}/models/{described.get('modelId')}",
         )
     file = _chosen(described.get("files") or [], query, number)
     sha256 = str((file.get("hashes") or {}).get("SHA256", "")).lower()

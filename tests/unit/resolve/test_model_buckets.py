@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.comfyops.fleet.plugins.lookup.model_credentials import found
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.http import Access, request
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.key_pair import KeyPair
@@ -177,6 +178,34 @@ def test_an_object_of_google_at_its_generation(forge: Forge) -> None:
     assert (pinned["sha256"], pinned["size"]) == (BIG_SHA256, len(BIG))
     assert "has no object 'none.pt'" in refused(spec(f"gs://models/none.pt?endpoint={forge.storage_url}"))
     assert "in version 17" in refused(spec(source.replace("?", "#17?")))
+
+
+def test_what_the_lookup_gives(tmp_path: Path) -> None:
+    environ = {**ENVIRONMENT, "HOME": str(tmp_path), "AWS_ENDPOINT_URL_S3": "https://store.example:9000"}
+    cloud = CloudCredentials(environ)
+    urls = [
+        "https://models.example/x.pt",
+        "https://bucket.s3.eu-central-1.amazonaws.com/x.pt",
+        "https://store.example:9000/bucket/x.pt?versionId=1",
+        "https://given.s3.amazonaws.com/x.pt",
+        "https://s3.evil.example/bucket/x.pt",
+        "file:///x.pt",
+        "data:,text",
+    ]
+    pairs = found(urls, {"given.s3.amazonaws.com": "a token"}, cloud)
+    assert set(pairs) == {"bucket.s3.eu-central-1.amazonaws.com", "store.example:9000"}
+    assert {KeyPair.read(text) for text in pairs.values()} == {KeyPair(ACCESS_KEY, SECRET_KEY)}
+
+
+def test_a_signature_does_not_follow_a_redirect(forge: Forge) -> None:
+    model = forge.model("x.pt", redirects=True)
+    pair = KeyPair(ACCESS_KEY, SECRET_KEY, "a session")
+    with request(model.url, Access({"127.0.0.1": pair.text})) as answer:
+        assert hashlib.sha256(answer.read_all(10_000)).hexdigest() == model.sha256
+    carried = {each.port: each.headers.get("authorization", "") for each in forge.requests}
+    assert ACCESS_KEY in carried["main"]
+    assert carried["blob"] == ""
+    assert SECRET_KEY not in carried["main"]
 
 
 def service_account(forge: Forge, directory: Path) -> Path:

@@ -233,6 +233,14 @@ def test_the_number_of_a_model_in_place_of_its_version(forge: Forge) -> None:
     assert "7 is no model version but a model, with the versions 71 (version 71), 70 (version 70)" in text
 
 
+def test_a_version_that_is_not_for_download(forge: Forge, monkeypatch: pytest.MonkeyPatch) -> None:
+    version = forge.civitai(71)
+    version.file("x.safetensors")
+    described = version.description
+    monkeypatch.setattr(version, "description", lambda: {**described(), "usageControl": "Generation"})
+    assert "model version 71 is not for download" in refused(forge, spec("civitai://71"))
+
+
 def test_a_version_of_another_model_than_the_spec_says(forge: Forge) -> None:
     file = forge.civitai(71).file("x.safetensors")
     [entry] = resolve(forge, spec("civitai://71?model=7"))
