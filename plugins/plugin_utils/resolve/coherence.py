@@ -99,8 +99,12 @@ def _of_family(name: str, torch: Torch) -> str:
 
 
 def _goes_with(package: Found, torch: Torch) -> bool:
+    """Whether the member goes with torch; true of what was built here, and of nightlies, whose numbers run ahead."""
     from packaging.specifiers import SpecifierSet
+    from packaging.version import Version
 
+    if package.index == LOCAL or Version(torch.version).is_prerelease:
+        return True
     return SpecifierSet(_of_family(package.name, torch)).contains(package.version, prereleases=True)
 
 

@@ -85,6 +85,14 @@ def test_a_line_that_pins_the_wrong_member_is_named(resolver: Resolver) -> None:
         resolver(core("torch==2.8.0"), spec=["torchaudio>=2.9"])
 
 
+def test_nightlies_are_taken_as_they_are(resolver: Resolver) -> None:
+    for name, version in (("torch", "2.16.0.dev20261101"), ("torchaudio", "2.11.0.dev20261101")):
+        resolver.forge.index("nightly").wheel(name, f"{version}+cu132")
+    indexes = [resolver.bound("torch", "torchaudio", index="nightly")]
+    target = resolver(core("torch>=2.16.0.dev0", "torchaudio>=2.11.0.dev0"), indexes=indexes)
+    assert versions(target) == {"torch": "2.16.0.dev20261101+cu132", "torchaudio": "2.11.0.dev20261101+cu132"}
+
+
 def test_layered_lines_of_nodes_give_way_to_the_family_and_to_numpy(resolver: Resolver) -> None:
     family(resolver.default)
     resolver.default.wheel("numpy", "1.26.4")
