@@ -99,7 +99,8 @@ def _look(context: Context, packages: c.Sequence[Package]) -> Image | None:
     if python is None:
         return None
     names = [package.name for package in packages]
-    question = {"names": names, "locked": [package.name for package in context.target.packages]}
+    excluded = (context.lock.spec.get("python") or {}).get("exclude") or []
+    question = {"names": names, "locked": [*(package.name for package in context.target.packages), *excluded]}
     # -I: what the user who runs this has installed for himself is not the image's.
     argv = [str(python), "-I", "-B", "-c", inspect.getsource(provided_search)]
     return Image(**json.loads(run(argv, stdin=json.dumps(question).encode(), timeout=_SECONDS).text))
@@ -137,7 +138,7 @@ def _required_fault(image: Image) -> FleetError:
         f"{', '.join(owners)} of this host {'requires' if len(owners) == 1 else 'require'} what the lock has not:"
         f" {names}",
         where=image.python,
-        remedy=f"Add {' and '.join(ways)}, and lock again",
+        remedy=f"Add {' and '.join(ways)}, or what works without to python.exclude, and lock again",
     )
 
 

@@ -93,6 +93,11 @@ def _installed(members: c.Iterable[Member]) -> dict[str, Member]:
     return found
 
 
+def modules_of(members: c.Sequence[Member]) -> set[str]:
+    """The top-level names that a package has."""
+    return {_module(path) for path in _installed(members)}
+
+
 def declares_namespace(content: bytes) -> bool:
     """Whether an ``__init__.py`` has no code of its own but that for sharing its directory."""
     lines = [line.strip() for line in content.splitlines()]

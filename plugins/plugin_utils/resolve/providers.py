@@ -28,6 +28,7 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.provider_ov
     Overlap,
     declares_namespace,
     find_overlaps,
+    modules_of,
 )
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.provider_shims import (
     Stock,
@@ -193,6 +194,7 @@ class Providers:
         """Settle what is found by files; keep the overlaps that are left."""
         question, found = answer.question, {package.name: package for package in answer.found}
         contents = self._contents(question, answer.found)
+        self._check_chosen(contents)
 
         def is_namespace(name: str, member: Member) -> bool:
             content = read_member(self._files[name], member.path, question.indexes.access)
@@ -210,6 +212,17 @@ class Providers:
                 self._found[module] = dataclasses.replace(earlier, members=members)
                 return self._settle(question, self._found[module], set(overlap.packages))
         return question
+
+    def _check_chosen(self, contents: c.Mapping[str, c.Sequence[Member]]) -> None:
+        """That what the spec chose for a module has it."""
+        for module, name in self._settings.chosen.items():
+            there = modules_of(contents.get(name, ()))
+            if there and module.partition(".")[0] not in there:
+                raise FleetError(
+                    f"{name} is to fill {module}, and its wheel has no such module: it has {', '.join(sorted(there))}",
+                    where=_KEY,
+                    remedy="Name a package that has it, or take the entry out",
+                )
 
     def _winner(self, overlap: Overlap, found: c.Mapping[str, Found]) -> str | None:
         """What is to be installed alone; None where both have modules of their own and nobody chose."""

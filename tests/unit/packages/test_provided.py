@@ -142,8 +142,11 @@ def test_what_the_image_requires_is_brought_too_or_locked(host: Host, image: Ima
     elsewhere = '"filelock", "typing"' if knows_markers else '"filelock"'
     assert text.endswith(
         'Add to python.provided "nvidia-cublas==13.1", "nvidia-cudnn==9.1" (or their names to python_packages) and to'
-        f" python_packages {elsewhere}, and lock again"
+        f" python_packages {elsewhere}, or what works without to python.exclude, and lock again"
     )
+    document = host.document([sympy, provided("torch", TORCH), provided("nvidia-cublas", "13.1")])
+    document["spec"]["python"] = {"exclude": ["filelock", "nvidia-cudnn", "typing"]}
+    assert obstacles(host.context([], document=document, python=image.python)) == []
 
 
 def test_an_image_that_changes_under_an_environment_is_drift(host: Host, image: Image) -> None:

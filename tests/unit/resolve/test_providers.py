@@ -168,8 +168,7 @@ def test_the_spec_chooses(resolver: Resolver) -> None:
 def test_a_source_archive_is_stood_for_by_its_wheel(resolver: Resolver) -> None:
     """cupy and dlib have no wheels: nobody could ask for them without the spec's choice."""
     resolver.default.sdist("cupy", "13.6.0")
-    resolver.default.wheel("cupy-cuda12x", "13.6.0")
-    resolver.default.wheel("cupy-cuda12x", "14.0.0")
+    publish(resolver, "13.6.0", "14.0.0", names=["cupy-cuda12x"], module="cupy")
     target = resolver(node("a", "cupy<14"), providers={"cupy": "cupy-cuda12x"})
     assert locked(target) == {"cupy": ("13.6.0", "cupy-cuda12x"), "cupy-cuda12x": ("13.6.0", "index")}
 
@@ -299,6 +298,13 @@ def test_of_builds_that_nobody_has_listed_one_is_a_file_by_its_url(resolver: Res
     other = resolver(core("blend"), spec=[entry], providers={"blend": "blend"})
     assert locked(other) == {"blend": ("1.0", "index"), "blend-cuda": ("2.0+mine", "blend")}
     assert [(each["owner"], each["by"]) for each in other["replaced"]] == [("spec", "blend")]
+
+
+def test_a_provider_that_has_no_such_module(resolver: Resolver) -> None:
+    publish(resolver, "4.10")
+    resolver.default.wheel("numpy", "4.10")
+    text = fault(resolver, core("opencv-python"), providers={"cv2": "numpy"})
+    assert text.startswith("python.providers: numpy is to fill cv2, and its wheel has no such module: it has numpy")
 
 
 def test_a_provider_that_is_left_out(resolver: Resolver) -> None:
