@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import collections.abc as c
 import pathlib
+import re
 import typing as t
 
-from ansible_collections.comfyops.fleet.plugins.module_utils.host.context import Context, Settings
+from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.context import MODEL_CONNECTIONS, Context, Settings
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.facts import gather
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.key_pair import as_texts
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import Layout
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import read_lock
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.matching import choose_target
+
+_RATE = re.compile(r"(\d+(?:\.\d+)?)\s*([kKmMgG])?[bB]?(?:/s)?")
 
 ROOT: dict[str, t.Any] = {
     "root": {"type": "path", "required": True},
@@ -53,6 +57,10 @@ MODELS: dict[str, t.Any] = {
     **MIRRORS,
     "hf_endpoint": {"type": "str"},
     "civitai_endpoint": {"type": "str"},
+}
+DOWNLOADS: dict[str, t.Any] = {
+    "model_connections": {"type": "int", "default": MODEL_CONNECTIONS},
+    "model_rate_limit": {"type": "str"},
 }
 
 
@@ -103,7 +111,23 @@ def settings_from(params: dict[str, t.Any], spec: c.Mapping[str, t.Any]) -> Sett
         civitai_endpoint=params.get("civitai_endpoint"),
         credentials=as_texts(params.get("credentials") or {}),
         allow_http=option("allow_http"),
+        model_connections=max(1, params.get("model_connections") or MODEL_CONNECTIONS),
+        model_rate_limit=_rate(params.get("model_rate_limit")),
     )
+
+
+def _rate(text: str | None) -> int | None:
+    """Bytes per second of a text such as ``50 MB`` (decimal units) or ``20000000``. Raises FleetError."""
+    if not text:
+        return None
+    found = _RATE.fullmatch(text.strip())
+    if found is None or not float(found[1]):
+        raise FleetError(
+            f"{text!r} is no number of bytes per second",
+            where="model_rate_limit",
+            remedy="Write it like 50MB, 1.5 GB or 800kB; leave it out for no limit",
+        )
+    return max(1, int(float(found[1]) * 1000 ** ("kmg".index(found[2].lower()) + 1 if found[2] else 0)))
 
 
 def _path(value: str | None) -> pathlib.Path | None:

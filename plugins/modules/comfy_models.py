@@ -14,8 +14,9 @@ author:
 description:
   - Models are kept by their sha256 in a store, read-only, each once whatever its names, and placed at their paths as
     links into it, or as copies where links do not work.
-  - All files are fetched in parallel, resume after a cut, and are checked while they come; what is not a model (an HTML
-    page, a Git LFS pointer, a short file) is refused and never placed.
+  - All files are fetched in parallel, large ones over several connections where that helps. They resume after a cut, a
+    kill or a reboot, and are checked while they come; what is not a model (an HTML page, a Git LFS pointer, a short
+    file) is refused and never placed.
   - Bytes that the host already has at a path are adopted by their sha256 instead of being downloaded. Another file at a
     path is kept in C(state/aside).
   - A path whose content the serving build has otherwise changes only with the switch, which is
@@ -63,6 +64,17 @@ options:
     description:
       - Allow plain HTTP to other hosts than this one. Defaults to the spec's C(policy.allow_http).
     type: bool
+  model_connections:
+    description:
+      - How many connections the downloads of this host may have at a time, all together. One for each file, and more
+        for large ones as long as that makes them measurably faster.
+    type: int
+    default: 16
+  model_rate_limit:
+    description:
+      - Bytes per second of all downloads of this host together, such as V(50MB) or V(1.5 GB) (decimal units). No limit
+        by default.
+    type: str
 seealso:
   - module: comfyops.fleet.comfy_version
   - module: comfyops.fleet.comfy_lock
@@ -146,7 +158,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.models.plan import 
 
 def main() -> None:
     """Run the module."""
-    options = {**arguments.LOCK, **arguments.OFFLINE, **arguments.VERIFY, **arguments.MODELS}
+    options = {**arguments.LOCK, **arguments.OFFLINE, **arguments.VERIFY, **arguments.MODELS, **arguments.DOWNLOADS}
     module = AnsibleModule(argument_spec=options, supports_check_mode=True)
     try:
         context = arguments.context_from(module.params)

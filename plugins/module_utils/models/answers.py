@@ -20,7 +20,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.models.pace import 
 PARTIAL = 206
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 # Bytes are put into the file after this time at the latest: what was not is fetched again after a kill.
-_GATHER_SECONDS = 0.05
+GATHER_SECONDS = 0.02
 # A connection that brings less than this over the whole time-out has stalled, though a byte comes now and then.
 _SLOWEST = 1024
 
@@ -95,7 +95,7 @@ class Reader:
         if self._fault is not None:
             raise self._fault
         filled, begin = 0, time.monotonic()
-        while filled < len(buffer) and time.monotonic() - begin < _GATHER_SECONDS:
+        while filled < len(buffer) and time.monotonic() - begin < GATHER_SECONDS:
             try:
                 count = self._read_once(buffer[filled:])
             except HttpFault as fault:

@@ -117,6 +117,11 @@ class Reception:
         """The lead's connection, and all others."""
         return 1 + len(self._assistants)
 
+    @property
+    def settled(self) -> bool:
+        """Whether every connection has brought something."""
+        return all(each.has_brought for each in list(self._assistants))
+
     def grow(self) -> bool:
         """Begin with one more connection; False where that can not help."""
         unwelcome = not self._ranges or self._again or time.monotonic() < self._unwelcome_until
@@ -238,13 +243,15 @@ class Reception:
 
     # Bytes
 
-    def _receive(self, answer: Answer, claim: Claim, buffer: memoryview) -> None:
+    def _receive(self, answer: Answer, claim: Claim, buffer: memoryview, assistant: _Assistant | None = None) -> None:
         """Put a body into the part, up to where the claim ends by then. Raises HttpFault where it ends before."""
         reader = Reader(answer, None if self._budget is None else self._budget.pace, self._access.timeout)
         run = self._part.run(claim.position)
         try:
             while self._receive_block(reader, run, claim, buffer):
                 self._heed()
+                if assistant is not None:
+                    assistant.has_brought = True
         finally:
             self._part.end(run)
         if claim.end is None or (self._model.size is None and claim.left and self._part.whole):
@@ -300,8 +307,7 @@ class Reception:
         with self._ask(assistant, claim.start, claim.end) as answer:
             if assistant.sent_away:
                 raise Revoked("the part was begun anew")
-            self._receive(answer, claim, buffer)
-        assistant.has_brought = True
+            self._receive(answer, claim, buffer, assistant)
 
     def _is_welcome(self, assistant: _Assistant) -> bool:
         """Whether the server takes one connection more and gives it ranges of the file that the lead receives.

@@ -17,8 +17,10 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.models.part_journal
 
 # A connection asks for what it brings in this time: long enough that asking costs nothing beside it.
 SHARE_SECONDS = 4.0
-SMALLEST_SHARE = 4 << 20
+SMALLEST_SHARE = 1 << 20
 _LARGEST_SHARE = 1 << 30
+# What others bring sooner than this is left to them: taking it costs a connection and what is on its way.
+WORTH_SECONDS = 2.0
 # A claim that is this much slower than the one that is done may lose all that it has not yet brought.
 _STRAGGLER = 4.0
 
@@ -41,11 +43,6 @@ class Claim:
     def left(self) -> int:
         """Bytes still to come."""
         return 0 if self.end is None else max(0, self.end - self.position)
-
-
-def share(rate: float) -> int:
-    """How many bytes a connection of this rate asks for at a time."""
-    return int(min(_LARGEST_SHARE, max(SMALLEST_SHARE, rate * SHARE_SECONDS)))
 
 
 class Spans:
@@ -88,7 +85,7 @@ class Spans:
     def divisible(self) -> bool:
         """Whether a further connection would find something to do."""
         with self.changed:
-            return self._first_gap() is not None or self._largest(SMALLEST_SHARE * 2) is not None
+            return self._first_gap() is not None or any(claim.left > 2 * SMALLEST_SHARE for claim in self._claims)
 
     def take(self, rate: float, alone: bool) -> Claim | None:
         """The next bytes for a connection of this rate; None where others bring all that is left.
@@ -96,12 +93,12 @@ class Spans:
         alone: then it takes all that is missing in one piece.
         """
         with self.changed:
-            gap = self._first_gap() or self._divided(share(rate), rate)
+            gap = self._first_gap() or self._divided(rate)
             if gap is None:
                 return None
             start, end = gap
             if not alone and end is not None:
-                end = min(end, start + share(rate))
+                end = min(end, start + self._share(rate))
             claim = Claim(start, end, start)
             self._claims.append(claim)
             return claim
@@ -154,19 +151,29 @@ class Spans:
             return None if self._claims else (place, None)
         return (place, self.total) if place < self.total else None
 
-    def _largest(self, least: int) -> Claim | None:
-        """The claim that has most left, at least so much."""
-        found = max(self._claims, key=lambda claim: claim.left, default=None)
-        return found if found is not None and found.left >= least else None
+    def _share(self, rate: float) -> int:
+        """How many bytes a connection of this rate asks for at a time; less towards the end, so that all end together.
 
-    def _divided(self, size: int, rate: float) -> tuple[int, int | None] | None:
-        """Take the later half of the largest claim, or all of one that hardly moves."""
-        claim = self._largest(1)
-        if claim is None or claim.end is None:
+        Of bytes that nobody brings yet, half is left for those that ask next (guided self-scheduling: Polychronopoulos
+        and Kuck, 1987), so that hardly any bytes have to be taken from somebody who has asked for them.
+        """
+        open_bytes = (self.total or 0) - self._covered()
+        fair = open_bytes // (2 * (len(self._claims) + 1))
+        return int(min(_LARGEST_SHARE, max(SMALLEST_SHARE, min(fair, rate * SHARE_SECONDS))))
+
+    def _covered(self) -> int:
+        """Bytes that are there or are asked for."""
+        taken = [(claim.start, claim.end or claim.position) for claim in self._claims]
+        return sum(end - start for start, end in merged([*self._held, *taken]))
+
+    def _divided(self, rate: float) -> tuple[int, int | None] | None:
+        """Take the later half of the claim that will take longest, or all of one that hardly moves."""
+        claim = max(self._claims, key=lambda each: each.left / max(1.0, each.rate), default=None)
+        if claim is None or claim.end is None or not claim.left:
             return None
         end = claim.end
-        if claim.left >= 2 * SMALLEST_SHARE:
-            claim.end = claim.position + min(size, claim.left // 2)
+        if claim.left >= 2 * SMALLEST_SHARE and claim.left > claim.rate * WORTH_SECONDS:
+            claim.end = claim.position + min(max(SMALLEST_SHARE, int(rate * SHARE_SECONDS)), claim.left // 2)
         elif rate > _STRAGGLER * claim.rate and time.monotonic() - claim.begun > 1.0:
             claim.end = claim.position
         else:

@@ -433,7 +433,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         rate = delivery.bytes_per_second
         limit = delivery.close_after if delivery.stall_after is None else delivery.stall_after
         started, passed = time.monotonic(), 0
-        for block in _pieces(body, CHUNK if rate is None else max(1, min(CHUNK, rate // 20))):
+        for block in _pieces(body, CHUNK if rate is None else max(1, min(CHUNK, rate // 50))):
             piece = block if limit is None else block[: limit - passed]
             if piece:
                 yield piece

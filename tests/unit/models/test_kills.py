@@ -11,6 +11,7 @@ import os
 import pathlib
 import random
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -26,11 +27,11 @@ KILLS = 20
 SIZE = 200_000
 
 
-def killed(context: Context, lock: pathlib.Path, seconds: float) -> bool:
+def killed(context: Context, lock: pathlib.Path, seconds: float, *options: str) -> bool:
     """Converge in another process and kill it that long after it began; False when it had ended before."""
     lock.write_text(json.dumps(context.lock.document))
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-m", "tests.unit.models.converging", str(lock), str(context.layout.root)]
+    command = [sys.executable, "-m", "tests.unit.models.converging", str(lock), str(context.layout.root), *options]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, start_new_session=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"begin\n"
@@ -104,6 +105,30 @@ def test_what_a_killed_download_has_got_is_not_fetched_again(host: Host, tmp_pat
     switch(host.context(model))
     [request] = host.gets("/models/")
     assert (request.headers["range"], request.sent) == (f"bytes={left}-", 2_000_000 - left)
+
+
+def test_killed_downloads_in_ranges_fetch_next_to_nothing_twice(host: Host, tmp_path: pathlib.Path) -> None:
+    """Each kill costs what is on the way and not yet written: here 20 ms of the connections' bytes."""
+    chance = random.Random(9)
+    host.forge.fault("rate", "/models/*", rate=250_000)
+    again, ranged = [], 0
+    for number in range(5):
+        host.layout = type(host.layout)(tmp_path / f"root{number}")
+        models = [host.model(f"{number}/{each}.safetensors", f"{each}.safetensors", size=750_000) for each in range(2)]
+        host.forget()
+        context = host.context(*models)
+        kills = 0
+        for _kill in range(2):
+            kills += killed(context, tmp_path / "lock.json", chance.uniform(0.3, 0.8), "eager")
+            ranged += any(host.layout.partial.glob("*.runs"))
+        assert all(digest(path) == path.name for path in host.layout.store.rglob("*") if path.is_file())
+        switch(context)
+        assert seen(host) == {f"loras/{model['name']}": model["sha256"] for model in models}
+        assert list(host.layout.partial.iterdir()) == []
+        if kills:
+            again.append(sum(request.sent for request in host.gets("/models/")) / 1_500_000 - 1)
+    assert ranged, "some were killed while there were holes"
+    assert statistics.median(again) < 0.15, again
 
 
 @pytest.mark.parametrize("moment", ["adopted", "aside"])

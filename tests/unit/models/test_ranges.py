@@ -13,6 +13,7 @@ import pytest
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.comfyops.fleet.plugins.module_utils.models import connections, spans
+from ansible_collections.comfyops.fleet.plugins.module_utils.models.part import Part
 from tests.unit.models.conftest import Host, converge, entry
 
 if t.TYPE_CHECKING:
@@ -33,6 +34,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "TICK_SECONDS", 0.02)
     monkeypatch.setattr(connections, "WORTH_SECONDS", 0.3)
     monkeypatch.setattr(spans, "SHARE_SECONDS", 0.2)
+    monkeypatch.setattr(spans, "WORTH_SECONDS", 0.1)
     monkeypatch.setattr(spans, "SMALLEST_SHARE", 50_000)
 
 
@@ -143,21 +145,19 @@ def test_a_file_that_changes_its_size(host: Host) -> None:
 
 
 def test_a_part_with_holes_is_filled(host: Host) -> None:
-    """A converge that ends in a fault leaves ranges; the next one fetches what is between them."""
+    """What a killed converge has left, and nothing else, is fetched."""
     model = host.model("big.safetensors", size=SIZE)
-    host.forge.fault("rate", "/models/*", rate=RATE // 2)
-    later(1.0, lambda: host.forge.fault("status", "/models/*", status=404))
-    later(1.1, host.forge.close_connections)
-    with pytest.raises(FleetError, match="answers 404"):
-        converge(host.context(model, model_connections=4))
-    host.forge.faults.clear()
-    assert (host.layout.partial / f"{model['sha256']}.runs").exists()
-    before = sum(each.sent for each in host.gets("/models/"))
-    host.forget()
+    content = host.forge.model("big.safetensors", size=SIZE).content.data
+    etag = f'"{model["sha256"][:32]}"'
+    with Part(host.layout.partial, model["sha256"]) as part:
+        for start, end in ((0, 300_000), (500_000, 900_000), (1_500_000, SIZE)):
+            run = part.run(start)
+            run.write(content[start:end])
+            part.end(run)
+        part.begin(model["url"], etag)
     fetched(host, model)
-    again = sum(each.sent for each in host.gets("/models/"))
-    assert SIZE <= before + again < 1.3 * SIZE
-    assert len(host.gets("/models/")) > 1
+    asked = [(each.headers["range"], each.headers["if-range"], each.status) for each in ranged(host)]
+    assert asked == [("bytes=300000-499999", etag, 206), ("bytes=900000-1499999", etag, 206)]
 
 
 def later(seconds: float, act: Callable[[], object]) -> None:
