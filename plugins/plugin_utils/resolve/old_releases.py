@@ -25,6 +25,10 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_resoluti
 _TORCH_USERS: t.Final = {"transformers": "accelerate"}
 
 
+# What holds a package back when newer releases come.
+_HOLDING: t.Final = frozenset({"==", "===", "~=", "<", "<="})
+
+
 class _Break(t.NamedTuple):
     """Releases of a package that do not work with what came later of another: the bound that they need, and why."""
 
@@ -69,7 +73,7 @@ class TorchUsers:
         """
         versions = {package.name: package.version for package in answer.found}
         question = answer.question
-        if TORCH not in versions or not any(line.name == TORCH and line.is_choosy for line in question.lines):
+        if TORCH not in versions or not _holds_torch(question):
             return question
         for name in (name for name in _TORCH_USERS if name in versions):
             fitting = self._fitting(question, name, versions[TORCH])
@@ -88,6 +92,13 @@ class TorchUsers:
             return trials.versions(pinned).get(name)
         except NoSolution as failure:
             raise explain_conflict(asked, failure, trials, self.entry_of) from failure
+
+
+def _holds_torch(question: Question) -> bool:
+    """Whether the torch may be older than the newest: a line or an earlier lock holds it."""
+    lines = (line for line in question.lines if line.name == TORCH)
+    held = any(line.url or any(one.operator in _HOLDING for one in line.requirement.specifier) for line in lines)
+    return held or (TORCH in question.kept and bool(question.upgrade))
 
 
 def _line(owner: str, file: str | None, text: str) -> Line:

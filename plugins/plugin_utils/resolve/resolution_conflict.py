@@ -53,7 +53,7 @@ _NOTHING_HELPS: t.Final = (
 
 @dataclasses.dataclass(frozen=True)
 class _Clash:
-    """Lines that clash, what binds all lines and takes part, and why. is_about_torch: that is the torch alone."""
+    """Lines that clash, what counts for all lines and takes part, and why. is_about_torch: that is the torch alone."""
 
     lines: c.Sequence[Line]
     bounds: c.Sequence[Line]
@@ -64,8 +64,9 @@ class _Clash:
         head = CONTRADICTION
         if self.is_about_torch:
             head = "a node would move the torch that core and spec choose"
-        elif len(self.lines) == 1 and not self.bounds:
-            head = "; ".join(cause.what for cause in self.failure.causes) or _NOTHING_MEETS
+        elif len(self.lines) == 1:
+            causes = "; ".join(cause.what for cause in self.failure.causes)
+            head = causes or (CONTRADICTION if self.bounds else _NOTHING_MEETS)
         return f"{head}{listed([*self.lines, *self.bounds])}"
 
 
@@ -103,7 +104,8 @@ def _clash_in(question: Question, failure: NoSolution, trials: Trials) -> _Clash
     about = dataclasses.replace(question, lines=lines)
     alone = trials.failure(dataclasses.replace(about, constraints=()))
     if alone:
-        return _Clash(lines, (), is_about_torch=False, failure=alone)
+        overrides = [line for line in question.overrides if line in alone.concerned]
+        return _Clash(lines, overrides, is_about_torch=False, failure=alone)
     bound = trials.failure(about) or failure
     named = {line.name for line in bound.concerned}
     against = [line for line in question.constraints if line.name in named]

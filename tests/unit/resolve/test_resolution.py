@@ -232,6 +232,23 @@ class TestConflicts:
         assert '\n  node a (requirements.txt): numpy==1.23.5\nAdd to the spec "python_packages": ["numpy==2.0"]' in text
         assert versions(follow(resolver, text, core("numpy"), node("a", "numpy==1.23.5"), spec=[])) == {"numpy": "2.0"}
 
+    def test_an_override_takes_part(self, resolver: Resolver) -> None:
+        publish(resolver, "numpy", "1.26", "2.0")
+        publish(resolver, "tool", "1.0", v1_0="numpy")
+        text = fault(resolver, core("tool"), overrides=["numpy>=9"])
+        assert text.startswith(
+            f"{WHERE}there is no version numpy>=9: the index pypi ({resolver.default.url}) has numpy"
+        )
+        assert (
+            "\n  core (requirements.txt): tool\n  python.overrides: numpy>=9\nAsk for a version that exists\n" in text
+        )
+
+    def test_what_the_image_provides_counts_for_nodes(self, resolver: Resolver) -> None:
+        publish(resolver, "torch", "2.10.0")
+        target = resolver(core("torch"), node("a", "torch>=2.10"), provided=["torch==2.9.0"])
+        assert versions(target) == {"torch": "2.9.0"}
+        assert [(each["line"], each["by"]) for each in target["replaced"]] == [("torch>=2.10", "spec: torch==2.9.0")]
+
 
 class TestTheTorchOfTheFleet:
     def test_a_line_of_a_node_does_not_move_it(self, torches: Resolver) -> None:
