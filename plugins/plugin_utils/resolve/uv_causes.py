@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import collections.abc as c
 import dataclasses
+import json
 import re
 import typing as t
 import urllib.parse
 
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import Line
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import Indexes
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.provider_groups import GROUPS
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.requirements import canonical_name
 
 if t.TYPE_CHECKING:
@@ -135,11 +137,11 @@ def _without_wheel(failure: Failure) -> c.Iterator[Cause]:
     alone = sorted({match[1] or match[2] for match in _SOURCE_ALONE.finditer(text)})
     for name in alone:
         what = f"{name} is published as source alone, and no code of others runs while locking"
-        yield Cause(what, _WHEEL_REMEDY.format(name=name))
+        yield Cause(what, _for_source(name))
     for match in re.finditer(rf"(?P<name>{NAME})(?P<version>==\S+) has no usable wheels", text):
         what = f"{match['name']}{match['version']} has no wheel {target}, only its source, and no code of others runs"
         if match["name"] not in alone:
-            yield Cause(f"{what} while locking", _WHEEL_REMEDY.format(name=match["name"]))
+            yield Cause(f"{what} while locking", _for_source(match["name"]))
     pattern = rf"(?P<name>{NAME})(?P<version>==\S+)? has no wheels with a matching .+? tag"
     for match in re.finditer(pattern, text):
         name = match["name"]
@@ -148,6 +150,19 @@ def _without_wheel(failure: Failure) -> c.Iterator[Cause]:
         what = f"{name}{match['version'] or ''} has no wheel {target}{f'; its wheels are for {tags}' if tags else ''}"
         remedy, other = _WHEEL_REMEDY.format(name=name), _other_target(tags, environment)
         yield Cause(what, f"{other}; or {remedy[0].lower()}{remedy[1:]}" if other else remedy)
+
+
+def _for_source(name: str) -> str:
+    """What to do about a package without wheels: another one that fills the same module may have some."""
+    remedy = _WHEEL_REMEDY.format(name=name)
+    for group in GROUPS:
+        others = [other for other in group.members if other != name]
+        if name in group.members:
+            entry = json.dumps({group.module: others[0]})
+            more = f" (or {', '.join(others[1:3])})" if others[1:] else ""
+            other = f"Take what fills {group.module} too: python.providers {entry}{more}"
+            return f"{other}; or {remedy[0].lower()}{remedy[1:]}"
+    return remedy
 
 
 def _other_target(tags: str, environment: TargetEnvironment) -> str | None:

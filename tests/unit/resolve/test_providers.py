@@ -169,6 +169,9 @@ def test_a_source_archive_is_stood_for_by_its_wheel(resolver: Resolver) -> None:
     """cupy and dlib have no wheels: nobody could ask for them without the spec's choice."""
     resolver.default.sdist("cupy", "13.6.0")
     publish(resolver, "13.6.0", "14.0.0", names=["cupy-cuda12x"], module="cupy")
+    text = fault(resolver, node("a", "cupy<14"))
+    assert "cupy is published as source alone" in text or "cupy==13.6.0 has no wheel" in text
+    assert 'Take what fills cupy too: python.providers {"cupy": "cupy-cuda13x"} (or cupy-cuda12x, cupy-cuda11x)' in text
     target = resolver(node("a", "cupy<14"), providers={"cupy": "cupy-cuda12x"})
     assert locked(target) == {"cupy": ("13.6.0", "cupy-cuda12x"), "cupy-cuda12x": ("13.6.0", "index")}
 
