@@ -48,13 +48,8 @@ def entries(world: World) -> list[t.Any]:
     ]
 
 
-def realized(world: World, **variables: t.Any) -> str:
-    """What a realize says that succeeds."""
-    return world.playbooks.succeed("realize", **variables).output
-
-
 def test_the_field_is_added_to_a_version_that_serves(world: World) -> None:
-    realized(world)
+    world.playbooks.succeed("realize")
     served = world.home
     world.spec["schema_version"] = 3
     world.spec["python_packages"] = entries(world)
@@ -63,18 +58,12 @@ def test_the_field_is_added_to_a_version_that_serves(world: World) -> None:
     assert "colours<3,>=1 of node:palette gives way to spec: colours==3.1" in locked.output
     lock = json.loads((world.directory / "versions" / f"{VERSION}.lock.json").read_text())
     (replaced,) = lock["targets"]["default"]["replaced"]
-    assert (replaced["owner"], replaced["line"], replaced["by"]) == (
-        "node:palette",
-        "colours<3,>=1",
-        "spec: colours==3.1",
-    )
-    realized(world)
+    said = {"owner": "node:palette", "line": "colours<3,>=1", "by": "spec: colours==3.1"}
+    assert said.items() <= replaced.items()
+    world.playbooks.succeed("realize")
     assert world.home != served
     subprocess.run([str(world.home / ".venv/bin/python"), "-c", PROGRAM], check=True)
-    checked = subprocess.run(
-        [str(world.home / ".venv/bin/python"), "-m", "pip", "check"], capture_output=True, text=True
-    )
-    assert "No broken requirements found" in checked.stdout
+    subprocess.run([str(world.home / ".venv/bin/python"), "-m", "pip", "check"], check=True)
     # Offline, what meets the lock is a success; on a bare machine, what is missing is named before anything changes.
     world.forge.forget_requests()
     assert world.playbooks.succeed("realize", comfy_offline=True).changed == 0
@@ -91,9 +80,7 @@ def test_the_field_is_added_to_a_version_that_serves(world: World) -> None:
     ("entry", "fault"),
     [
         ("numpy=1.26", "/python_packages/0: 'numpy=1.26' is no requirement (PEP 508) at character 6"),
-        ("--index-url https://host.example/simple", "/python_packages/0: "),
-        ("./wheels/x-1.0-py3-none-any.whl", "/python_packages/0: "),
-        ("torchlike==9", "torchlike==9"),
+        ("torchlike==9", "there is no version torchlike==9"),
     ],
 )
 def test_what_can_not_be_meant_is_refused_with_its_place(world: World, entry: str, fault: str) -> None:
