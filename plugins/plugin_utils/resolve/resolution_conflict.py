@@ -154,13 +154,19 @@ def _takes(line: Line, version: str) -> bool:
 
 def _override(question: Question, clash: _Clash, trials: Trials) -> c.Iterator[str]:
     """The bound on a package that counts in place of those that packages themselves have."""
+    from packaging.requirements import InvalidRequirement
+
     name = _disputed(clash)
     if name is None or name in TORCH_FAMILY:
         return
     proposed = _proposed(name, clash)
-    overridden = dataclasses.replace(question, overrides=[*question.overrides, entry_line(proposed)])
+    try:
+        overridden = dataclasses.replace(question, overrides=[*question.overrides, entry_line(proposed)])
+    except InvalidRequirement:
+        # It was found in uv's words, which are not made to be read by programs.
+        return
     if not trials.failure(bind_torch(overridden, trials)):
-        yield f'if they work with it in truth, say what counts for all: "python": {{"overrides": ["{proposed}"]}}'
+        yield f'if the packages work with it all the same, say what counts for all: "python": {{"overrides": ["{proposed}"]}}'
 
 
 def _disputed(clash: _Clash) -> str | None:

@@ -201,7 +201,8 @@ class TestConflicts:
             "  core (requirements.txt): new\n"
             "  node a (requirements.txt): middle\n"
             'In "custom_nodes", give node a "requirements": ["other"].\n'
-            'Or if they work with it in truth, say what counts for all: "python": {"overrides": ["numpy>=2"]}\n'
+            "Or if the packages work with it all the same, say what counts for all:"
+            ' "python": {"overrides": ["numpy>=2"]}\n'
             "uv: Because "
         )
         assert versions(follow(resolver, text, *demands, spec=[])) == {"new": "1.0", "numpy": "2.0", "other": "1.0"}
