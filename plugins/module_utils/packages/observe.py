@@ -114,4 +114,4 @@ def _machine(context: Context) -> Machine:
     # Imported only when something is to be done.
     from ansible_collections.comfyops.fleet.plugins.module_utils.packages.preflight import look_at_machine
 
-    return look_at_machine(context.target)
+    return look_at_machine(context)

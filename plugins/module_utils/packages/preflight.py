@@ -13,8 +13,9 @@ import re
 import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.context import Context
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.facts import Facts, gather
-from ansible_collections.comfyops.fleet.plugins.module_utils.host.nvidia import Nvidia, look_at_nvidia
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.nvidia import Gpu, Nvidia, look_at_nvidia
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import Package, Target
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.abi import CUDA, Torch, dotted, torch_of
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.gpu_needs import (
@@ -27,25 +28,39 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.packages.gpu_needs 
 
 _MANYLINUX = re.compile(r"(?:manylinux_(?P<major>\d+)_(?P<minor>\d+)|(?P<legacy>manylinux\d+))_(?P<machine>.+)")
 _LINUX = re.compile(r"(?:manylinux_?\d+(?:_\d+)?|linux)_(?P<machine>.+)")
+_CPU = "--cpu"
 _LEGACY = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}
 
 
 class Machine(t.NamedTuple):
-    """What a host has. nvidia: None where it has no driver of NVIDIA's, or nothing needs one."""
+    """What a host has. nvidia: None where it has no driver of NVIDIA's, or nothing needs one.
+
+    on_cpu: ComfyUI is to run on its CPU, whatever GPUs there are and torch was built for.
+    """
 
     facts: Facts
     nvidia: Nvidia | None
+    on_cpu: bool = False
 
 
-def look_at_machine(target: Target) -> Machine:
-    """Look at this host; nvidia-smi is asked where the target's torch is for CUDA."""
-    return Machine(gather(), look_at_nvidia() if _cuda_torch(target) else None)
+def look_at_machine(context: Context) -> Machine:
+    """Look at this host; nvidia-smi is asked where torch is for CUDA and to use it."""
+    machine = Machine(gather(), None, _is_on_cpu(context))
+    return machine._replace(nvidia=look_at_nvidia()) if _cuda_torch(context.target, machine) else machine
+
+
+def _is_on_cpu(context: Context) -> bool:
+    """Whether the target is one without a GPU, or all that is launched has --cpu."""
+    launch = context.lock.spec.get("launch") or {}
+    every = [launch.get("args") or (), *(each["args"] for each in launch.get("instances") or ())]
+    launched = every[1:] or every[:1]
+    return context.target.accelerator == "cpu" or _CPU in every[0] or all(_CPU in arguments for arguments in launched)
 
 
 def machine_obstacles(target: Target, machine: Machine) -> list[FleetError]:
     """Why the target's packages cannot run on this host."""
     faults = [*_libc_faults(target, machine.facts)]
-    torch = _cuda_torch(target)
+    torch = _cuda_torch(target, machine)
     if torch is not None and machine.nvidia is not None:
         faults += [*_driver_faults(target, torch, machine.nvidia), *_gpu_faults(target, torch, machine)]
     return faults
@@ -53,7 +68,7 @@ def machine_obstacles(target: Target, machine: Machine) -> list[FleetError]:
 
 def machine_notes(target: Target, machine: Machine) -> list[str]:
     """What is no obstacle, as images are made where there is no GPU, and worth a line."""
-    torch = _cuda_torch(target)
+    torch = _cuda_torch(target, machine)
     if torch is None:
         return []
     if machine.nvidia is None:
@@ -64,9 +79,10 @@ def machine_notes(target: Target, machine: Machine) -> list[str]:
         ]
     return [
         f"{gpu.name} (compute capability {dotted(gpu.capability)}) cannot run {what}, which needs {needs}"
-        for gpu in machine.nvidia.gpus
         for what, needs in _needs(target, torch, machine.facts.machine)
-        if gpu.capability and not needs.has(gpu.capability)
+        if any(_runs(gpu, needs) for gpu in machine.nvidia.gpus)
+        for gpu in machine.nvidia.gpus
+        if gpu.capability and not _runs(gpu, needs)
     ]
 
 
@@ -74,9 +90,10 @@ def _versions(packages: c.Iterable[Package]) -> dict[str, str]:
     return {package.name: package.version for package in packages}
 
 
-def _cuda_torch(target: Target) -> Torch | None:
+def _cuda_torch(target: Target, machine: Machine) -> Torch | None:
+    """The torch that is to use an NVIDIA GPU."""
     torch = torch_of(_versions(target.packages))
-    return torch if torch is not None and torch.built.kind == CUDA else None
+    return torch if torch is not None and torch.built.kind == CUDA and not machine.on_cpu else None
 
 
 def _libc_faults(target: Target, facts: Facts) -> c.Iterator[FleetError]:
@@ -141,10 +158,10 @@ def _older_cuda(driver: str) -> str:
 def _gpu_faults(target: Target, torch: Torch, machine: Machine) -> c.Iterator[FleetError]:
     """What none of the GPUs runs; where one of several does, that is a note."""
     gpus = machine.nvidia.gpus if machine.nvidia else ()
-    if not gpus or any(gpu.capability is None for gpu in gpus):
+    if not gpus:
         return
     for what, needs in _needs(target, torch, machine.facts.machine):
-        if any(needs.has(gpu.capability) for gpu in gpus if gpu.capability):
+        if any(_runs(gpu, needs) for gpu in gpus):
             continue
         there = ", ".join(dict.fromkeys(f"{gpu.name} with {dotted(gpu.capability)}" for gpu in gpus if gpu.capability))
         yield FleetError(
@@ -152,6 +169,11 @@ def _gpu_faults(target: Target, torch: Torch, machine: Machine) -> c.Iterator[Fl
             where=f"target {target.name}",
             remedy=_remedy(what, torch),
         )
+
+
+def _runs(gpu: Gpu, needs: Capabilities) -> bool:
+    """Whether a GPU runs kernels; one of which nothing is known is believed to."""
+    return gpu.capability is None or needs.has(gpu.capability)
 
 
 def _remedy(what: str, torch: Torch) -> str:

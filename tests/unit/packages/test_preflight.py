@@ -213,6 +213,30 @@ def test_nothing_changes_on_a_host_that_cannot_run_it_and_a_newer_driver_helps(h
     assert [fault.where for fault in look(context).obstacles] == ["target default"]
 
 
+@pytest.mark.parametrize(
+    ("launch", "accelerator", "looks"),
+    [
+        ({"args": [], "instances": []}, None, True),
+        ({"args": ["--cpu"], "instances": []}, None, False),
+        ({"args": [], "instances": [{"args": ["--cpu"]}, {"args": []}]}, None, True),
+        ({"args": [], "instances": [{"args": ["--cpu"]}, {"args": ["--cpu"]}]}, None, False),
+        ({"args": [], "instances": []}, "cpu", False),
+    ],
+)
+def test_a_driver_does_not_matter_where_comfyui_runs_on_the_cpu(
+    host: Host, smi: Smi, launch: locks.Document, accelerator: str | None, looks: bool
+) -> None:
+    smi.prints("Tesla K80, 11441, 470.256.02, 3.7")
+    packages = [locked(host.index.wheel("torch", "2.9.0+cu130"))]
+    document = host.document(packages, accelerator=accelerator)
+    document["spec"]["launch"] = launch
+    planned = look(host.context(packages, document=document))
+    assert [fault.what.partition(" needs ")[0] for fault in planned.obstacles][:1] == (
+        ["torch 2.9.0+cu130 (CUDA 13.0)"] if looks else []
+    )
+    assert planned.notes == ()
+
+
 def test_a_free_threaded_interpreter_is_not_taken(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its wheels are others: cp314t and not cp314."""
     real = find_python(PYTHON)
