@@ -135,6 +135,19 @@ home:
   returned: success
   type: str
   sample: /opt/comfy/builds/demo-0a1b2c3d4e5f
+downloads:
+  description:
+      - What was fetched, each with the address without its query. C(fetched) counts bytes of this run, less than the
+        size where a part was there already; C(state) is V(whole) or V(failed).
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - name: one.safetensors
+      state: whole
+      from: https://huggingface.co/org/repo/resolve/0123456789abcdef0123456789abcdef01234567/one.safetensors
+      fetched: 1500000000
+      seconds: 12.3
 failures:
   description: Each fault of the batch.
   returned: failure
@@ -145,6 +158,8 @@ failures:
       what: https://models.example/one.safetensors answers 404 Not Found
       remedy: It is gone, or hidden from those without a token. Change the source of one.safetensors in the spec
 """
+
+import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -164,12 +179,15 @@ def main() -> None:
         context = arguments.context_from(module.params)
     except FleetError as error:
         fail(module, error)
+    # Filled while the plan is applied.
+    downloads: list[dict[str, t.Any]] = []
     converge(
         module,
         context.layout,
         look=lambda: plan(context, observe(context)),
-        apply=lambda planned: apply(context, planned),
+        apply=lambda planned: apply(context, planned, downloads),
         home=str(context.home),
+        downloads=downloads,
     )
 
 

@@ -97,6 +97,11 @@ class Layout:
         return self.state / "receipts"
 
     @property
+    def models_progress(self) -> pathlib.Path:
+        """How far the downloads of models are, or were when they ended last."""
+        return self.state / "progress" / "models.json"
+
+    @property
     def served_locks(self) -> pathlib.Path:
         """The lock that each build was last converged to: ``<build>.json``."""
         return self.state / "locks"

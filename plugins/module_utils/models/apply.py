@@ -10,6 +10,7 @@ import concurrent.futures
 import functools
 import pathlib
 import threading
+import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.change import Plan
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, raise_all
@@ -22,6 +23,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.models.found import
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.observe import extra_paths
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.place import put_all
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.plan import ADOPT, FETCH, PLACE, REPLACE, WRITE
+from ansible_collections.comfyops.fleet.plugins.module_utils.models.progress import File, Progress
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.receipt import Receipts
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.store import NotFetched, Store
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.wanted import (
@@ -34,8 +36,10 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.models.wanted impor
 PARALLEL = 4
 
 
-def apply(context: Context, plan: Plan) -> None:
+def apply(context: Context, plan: Plan, fetched: Fetched | None = None) -> None:
     """Make the plan's changes; with a plan that has none, what was read to make it is recorded.
+
+    fetched: is given what came over the network or from the host's disks: name, from, bytes, seconds.
 
     Raises FleetError, or Failures with all faults of the batch: then nothing was placed, and what came whole stays in
     the store.
@@ -43,7 +47,7 @@ def apply(context: Context, plan: Plan) -> None:
     receipts = Receipts(context.layout, context.settings.deep)
     try:
         _refuse_missing_build(context, plan)
-        _fill_store(context, plan, receipts)
+        _fill_store(context, plan, receipts, [] if fetched is None else fetched)
         wanted = places(context.lock.models, context.layout, context.home)
         put_all(context.layout, _to_put(context, plan, wanted), receipts)
         if any(change.action == WRITE for change in plan.changes):
@@ -85,11 +89,14 @@ def _is_inside(name: str, directory: pathlib.Path) -> bool:
 
 
 _Job = c.Callable[[Store], None]
+# What was fetched, as the module returns it.
+Fetched = list[dict[str, t.Any]]
 
 
-def _fill_store(context: Context, plan: Plan, receipts: Receipts) -> None:
+def _fill_store(context: Context, plan: Plan, receipts: Receipts, fetched: Fetched) -> None:
     """Fetch and adopt, several at a time, and report all that failed."""
-    jobs = _jobs(context, plan)
+    progress = Progress(context.layout.models_progress)
+    jobs = _jobs(context, plan, progress)
     if not jobs:
         return
     cancelled = threading.Event()
@@ -97,7 +104,7 @@ def _fill_store(context: Context, plan: Plan, receipts: Receipts) -> None:
     budget = Connections(settings.model_connections, settings.model_rate_limit)
     store = Store(context, receipts, cancelled, budget)
     faults: list[FleetError] = []
-    with budget, concurrent.futures.ThreadPoolExecutor(PARALLEL) as pool:
+    with progress, budget, concurrent.futures.ThreadPoolExecutor(PARALLEL) as pool:
         try:
             running = {pool.submit(job, store): sha256 for sha256, job in jobs.items()}
             for future in concurrent.futures.as_completed(running):
@@ -106,10 +113,12 @@ def _fill_store(context: Context, plan: Plan, receipts: Receipts) -> None:
             cancelled.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+        finally:
+            fetched += progress.result()
     raise_all(faults)
 
 
-def _jobs(context: Context, plan: Plan) -> dict[str, _Job]:
+def _jobs(context: Context, plan: Plan, progress: Progress) -> dict[str, _Job]:
     """What brings each content in, the largest first: they take longest."""
     models = contents(context.lock.models)
     called = {name: models[sha256] for sha256, name in names(context.lock.models, context.layout).items()}
@@ -118,15 +127,16 @@ def _jobs(context: Context, plan: Plan) -> dict[str, _Job]:
         plan.changes, key=lambda change: -(called[change.name].size or 0) if change.name in called else 0
     ):
         if change.action == FETCH:
-            jobs[called[change.name].sha256] = functools.partial(_fetch, called[change.name], change.name)
+            model = called[change.name]
+            jobs[model.sha256] = functools.partial(_fetch, model, change.name, progress.file(change.name, model.size))
         elif change.action == ADOPT:
             donor = pathlib.Path(change.before or "")
             jobs[called[change.name].sha256] = functools.partial(_adopt, context, donor, change.name)
     return jobs
 
 
-def _fetch(model: Model, name: str, store: Store) -> None:
-    store.fetch(model, name)
+def _fetch(model: Model, name: str, file: File, store: Store) -> None:
+    store.fetch(model, name, file)
 
 
 def _adopt(context: Context, donor: pathlib.Path, name: str, store: Store) -> None:

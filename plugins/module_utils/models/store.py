@@ -27,6 +27,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.models.origin impor
     reached,
 )
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.part import READ_ONLY, Part
+from ansible_collections.comfyops.fleet.plugins.module_utils.models.progress import File
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.receipt import BLOCK, Receipts, record
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.transfer import ATTEMPTS, Transfer, WrongBytes
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.wanted import blob
@@ -52,12 +53,17 @@ class Store:
         self._access = Access(context.settings.credentials, context.settings.allow_http, STALL_SECONDS)
         self._silent_mirrors: set[str] = set()
 
-    def fetch(self, model: Model, name: str) -> None:
-        """Get a content from a mirror, or else from its source. Raises NotFetched; FleetError when the disk fails."""
+    def fetch(self, model: Model, name: str, watched: File | None = None) -> None:
+        """Get a content from a mirror, or else from its source. Raises NotFetched; FleetError when the disk fails.
+
+        watched: is told how it goes.
+        """
+        file = watched or File(name, model.size)
         with self._alone(model, name):
             if not self._is_there(model):
                 with _faults_of_the_disk(name), Part(self._layout.partial, model.sha256) as part:
-                    self._fill(part, model, name)
+                    with file.receiving(part):
+                        self._fill(part, model, name, file)
                     self._admit(part, model, name)
 
     def adopt(self, model: Model, name: str, donor: pathlib.Path, copy: bool) -> None:
@@ -85,23 +91,25 @@ class Store:
             return False
         return self._receipts.verified([str(path)]).get(str(path)) == model.sha256
 
-    def _fill(self, part: Part, model: Model, name: str) -> None:
+    def _fill(self, part: Part, model: Model, name: str, watched: File) -> None:
         file, inline = file_of(model.url), inline_content(model.url)
         if inline is not None:
             self._from_lock(part, model, name, inline)
             return
-        if not self._settings.offline and self._from_mirrors(part, model):
+        if not self._settings.offline and self._from_mirrors(part, model, watched):
             return
         if file is not None:
+            watched.comes_from(model.url)
             self._from_file(part, model, name, file)
         else:
-            self._from_source(part, model, name)
+            self._from_source(part, model, name, watched)
 
-    def _from_mirrors(self, part: Part, model: Model) -> bool:
+    def _from_mirrors(self, part: Part, model: Model, file: File) -> bool:
         """Whether a mirror has given it. What one lacks, or lies about, is what the source is for."""
         for base in self._settings.model_mirrors:
             if base in self._silent_mirrors:
                 continue
+            file.comes_from(mirror_url(base, model.sha256))
             try:
                 self._transfer(part, model, attempts=2).run(mirror_url(base, model.sha256))
             except (HttpFault, WrongBytes) as fault:
@@ -111,9 +119,10 @@ class Store:
                 return True
         return False
 
-    def _from_source(self, part: Part, model: Model, name: str) -> None:
+    def _from_source(self, part: Part, model: Model, name: str, file: File) -> None:
         settings = self._settings
         asked = reached(model.url, settings.hf_endpoint, settings.civitai_endpoint)
+        file.comes_from(asked)
         try:
             self._transfer(part, model, ATTEMPTS).run(asked)
         except HttpFault as fault:

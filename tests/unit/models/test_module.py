@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import threading
 import typing as t
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
 
+from ansible_collections.comfyops.fleet.plugins.module_utils.models import progress
 from ansible_collections.comfyops.fleet.plugins.modules import comfy_models
 from tests.unit.models.conftest import Host
 
@@ -105,3 +108,46 @@ def test_a_deep_look_repairs_what_the_receipts_hide(host: Host, module: Module) 
 def test_models_are_left_alone_if_asked(host: Host, module: Module) -> None:
     assert module(host.model("one.safetensors"), skip_models=True)["changed"] is False
     assert not host.layout.models.exists()
+
+
+def test_what_was_fetched_is_returned_and_stays_in_a_file(host: Host, module: Module) -> None:
+    model, gone = host.model("one.safetensors"), host.model("gone.safetensors")
+    host.forge.remove_model("gone.safetensors")
+    failed = module(model, gone)
+    assert {each["name"]: each["state"] for each in failed["downloads"]} == {
+        "one.safetensors": "whole",
+        "gone.safetensors": "failed",
+    }
+    host.forge.model("gone.safetensors")
+    [download] = module(model, gone)["downloads"]
+    assert (download["name"], download["from"], download["fetched"]) == ("gone.safetensors", gone["url"], 4096)
+    document = json.loads(host.layout.models_progress.read_text())
+    assert (document["finished"], document["done"], document["total"], document["left"]) == (True, 4096, 4096, 0)
+    assert module(model, gone)["downloads"] == []
+
+
+def test_progress_is_written_while_downloads_run(host: Host, module: Module, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "INTERVAL_SECONDS", 0.02)
+    models = [host.model(f"{number}.safetensors", size=200_000) for number in range(3)]
+    host.forge.fault("rate", "/models/*", rate=400_000)
+    seen: list[dict[str, t.Any]] = []
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.01):
+            with contextlib.suppress(FileNotFoundError):
+                seen.append(json.loads(host.layout.models_progress.read_text()))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    module(*models)
+    over.set()
+    watcher.join()
+    done = [document["done"] for document in seen]
+    assert done == sorted(done)
+    assert len(set(done)) > 5
+    middle = next(document for document in seen if 200_000 < document["done"] < 500_000)
+    assert (middle["total"], middle["finished"]) == (600_000, False)
+    assert 200_000 < middle["rate"] < 2_500_000
+    assert {file["state"] for file in middle["files"]} <= {"fetching", "whole"}
+    assert {file["from"] for file in middle["files"]} == {model["url"] for model in models}
