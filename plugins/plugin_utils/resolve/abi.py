@@ -19,13 +19,10 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.packages.abi import
 )
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.gpu_needs import kernels_of
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import TORCH
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.index_pages import ListedFile
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import DEFAULT, LOCAL
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.index_builds import best_build, builds_in_index
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import LOCAL
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.rounds import Answer, constrained
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_resolution import Found, Question
-
-if t.TYPE_CHECKING:
-    from packaging.tags import Tag
 
 # They are held together by a rule of their own.
 _FAMILY: t.Final = frozenset({TORCH, "torchvision", "torchaudio"})
@@ -86,8 +83,8 @@ def fitting_torch(answer: Answer) -> Question:
         built = _built(package.name, package.version, users)
         if built is None or package.index == LOCAL or not misfits(built, torch):
             continue
-        others = _others(answer, package)
-        better = _better(answer.question, package, others, torch)
+        others = builds_in_index(answer.question, package)
+        better = best_build(answer.question, package, others, lambda version: not misfits(built_for(version), torch))
         if better is None:
             faults.append(_fault(answer.question, package, built, torch, others))
         else:
@@ -112,44 +109,6 @@ def _users_of_torch(found: c.Iterable[Found]) -> set[str]:
         for requester in package.required_by
         if requester.startswith(_PACKAGE)
     }
-
-
-def _others(answer: Answer, package: Found) -> list[str]:
-    """The versions of which the package's index has a wheel that fits the target by its tags."""
-    if package.index is None:
-        return []
-    indexes = answer.question.indexes
-    if package.index == DEFAULT and package.index_url:
-        indexes = indexes.with_default(package.index_url)
-    tags = set(answer.question.environment.wheel_tags())
-    found = (_fitting_version(file, tags) for file in indexes.files_of(package.name) or ())
-    return list(dict.fromkeys(version for version in found if version))
-
-
-def _fitting_version(file: ListedFile, tags: set[Tag]) -> str | None:
-    from packaging.utils import InvalidWheelFilename, parse_wheel_filename
-
-    try:
-        _name, version, _build, own = parse_wheel_filename(file.name)
-    except InvalidWheelFilename:
-        return None
-    return str(version) if own & tags and file.yanked is None else None
-
-
-def _better(question: Question, package: Found, others: c.Iterable[str], torch: Torch) -> str | None:
-    """The version to take instead: the same in another build, else the newest that the lines allow."""
-    from packaging.version import Version
-
-    lines = [line for line in question.lines if line.name == package.name]
-    public = Version(package.version).public
-    fitting = [
-        Version(version)
-        for version in others
-        if not misfits(built_for(version), torch)
-        and all(line.requirement.specifier.contains(version, prereleases=True) for line in lines)
-    ]
-    best = max(fitting, key=lambda version: (version.public == public, version), default=None)
-    return None if best is None else str(best)
 
 
 def _fault(

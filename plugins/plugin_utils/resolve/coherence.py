@@ -9,6 +9,7 @@ Each rule holds an answer to be good, asks again with a constraint, or says whic
 from __future__ import annotations
 
 import collections.abc as c
+import dataclasses
 import functools
 import json
 import typing as t
@@ -22,6 +23,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.packages.abi import
     torch_of,
 )
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import SPEC, TORCH, Line
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.index_builds import best_build, builds_in_index
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import DEFAULT, LOCAL
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.rounds import Answer, Rule, constrained
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_resolution import Found, Question
@@ -42,9 +44,35 @@ _NUMPY_1: t.Final = ("1.26.4", "1.26.0", "1.25.2", "1.24.4", "1.24.0", "1.23.5",
 _PATCHES: t.Final = 6
 
 
-def rules(layered: bool) -> tuple[Rule, ...]:
-    """The rules for ``settle``. layered: lines of core and nodes that are against them give way, as to later lines."""
-    return (functools.partial(torch_family, layered=layered), functools.partial(old_numpy, layered=layered))
+def rules(layered: bool, accelerator: str | None) -> tuple[Rule, ...]:
+    """The rules for ``settle``. layered: lines of core and nodes that are against them give way, as to later lines.
+
+    accelerator: the target's.
+    """
+    return (
+        functools.partial(torch_of_accelerator, accelerator=accelerator),
+        functools.partial(torch_family, layered=layered),
+        functools.partial(old_numpy, layered=layered),
+    )
+
+
+def torch_of_accelerator(answer: Answer, accelerator: str | None) -> Question:
+    """The torch that was built for the target's accelerator, where torch is bound to an index that has several builds.
+
+    So one index serves targets of several kinds.
+    """
+    torch = next((package for package in answer.found if package.name == TORCH), None)
+    if torch is None or not accelerator or torch.index == DEFAULT or _is_build_of(torch.version, accelerator):
+        return answer.question
+    versions = builds_in_index(answer.question, torch)
+    better = best_build(answer.question, torch, versions, lambda version: _is_build_of(version, accelerator))
+    if better is None:
+        return answer.question
+    return constrained(answer.question, f"what was built for {accelerator}", f"{TORCH}=={better}")
+
+
+def _is_build_of(version: str, accelerator: str) -> bool:
+    return version.partition("+")[2].startswith(accelerator)
 
 
 def torch_family(answer: Answer, layered: bool = False) -> Question:
@@ -58,8 +86,7 @@ def torch_family(answer: Answer, layered: bool = False) -> Question:
         return answer.question
     wrong = [name for name in (_VISION, _AUDIO) if name in packages and not _goes_with(packages[name], torch)]
     if not wrong:
-        raise_all(_other_builds(answer, packages, torch))
-        return answer.question
+        return _of_one_build(answer.question, packages, torch)
     raise_all([fault for name in wrong for fault in _pinned_apart(answer.question, packages[name], torch, layered)])
     why = f"what goes with torch {torch.version}"
     return constrained(answer.question, why, *(f"{name}{_of_family(name, torch)}" for name in wrong))
@@ -148,15 +175,36 @@ def _takes(line: Line, versions: c.Iterable[str]) -> bool:
     return line.url is None and any(specifier.contains(version, prereleases=True) for version in versions)
 
 
-def _other_builds(answer: Answer, packages: c.Mapping[str, Found], torch: Torch) -> list[FleetError]:
-    """Members that were built for another CUDA than torch, or for one when torch is for none."""
-    faults = []
+def _of_one_build(question: Question, packages: c.Mapping[str, Found], torch: Torch) -> Question:
+    """Members of torch's own build, where their index has several.
+
+    Raises FleetError, or Failures, for those that were built for another CUDA than torch, or for one when torch is for
+    none.
+    """
+    constrained_question, faults = question, []
     for name in (_VISION, _AUDIO):
         package = packages.get(name)
-        difference = package and _difference(package, packages[TORCH], torch, answer.question)
-        if package and difference:
-            faults.append(_other_build(answer.question, package, packages[TORCH], torch, difference))
-    return faults
+        difference = package and _difference(package, packages[TORCH], torch, question)
+        if not package or not difference:
+            continue
+        better = _same_build(question, package, torch)
+        if better is None:
+            faults.append(_other_build(question, package, packages[TORCH], torch, difference))
+        else:
+            why = f"what was built for {torch}"
+            constrained_question = constrained(constrained_question, why, f"{name}=={better}")
+    raise_all(faults)
+    return constrained_question
+
+
+def _same_build(question: Question, package: Found, torch: Torch) -> str | None:
+    """The version of a member with torch's own local version, where its index has it."""
+    local = torch.version.partition("+")[2]
+
+    def fits(version: str) -> bool:
+        return version.partition("+")[2] == local and _goes_with(dataclasses.replace(package, version=version), torch)
+
+    return best_build(question, package, builds_in_index(question, package), fits) if local else None
 
 
 def _difference(package: Found, torch_package: Found, torch: Torch, question: Question) -> str | None:

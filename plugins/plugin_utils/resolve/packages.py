@@ -176,7 +176,7 @@ def _settled(
     rules = section["resolution"]
     providers = Providers(ProviderSettings(section["providers"], accelerator, rules == _STRICT, cache))
     ask, users = _ask(rules, site, work, cache, report), old_releases.TorchUsers(work, cache, _entry_of(site))
-    all_rules = (*coherence.rules(layered=rules != _STRICT), *_RULES, users.rule, providers.rule)
+    all_rules = (*coherence.rules(rules != _STRICT, accelerator), *_RULES, users.rule, providers.rule)
     answer = settle(providers.prepare(question), ask, all_rules)
     further = package_notes.namesakes(question, {package.name for package in answer.found} - asked)
     notes = package_notes.notes(answer.question, answer.found, accelerator)

@@ -85,6 +85,36 @@ def test_a_line_that_pins_the_wrong_member_is_named(resolver: Resolver) -> None:
         resolver(core("torch==2.8.0"), spec=["torchaudio>=2.9"])
 
 
+@pytest.mark.parametrize(
+    ("accelerator", "local"), [("cpu", "+cpu"), ("cu128", "+cu128"), ("cu130", "+cu130"), ("rocm", "+rocm6.4")]
+)
+def test_one_index_with_several_builds_serves_targets_of_several_kinds(
+    resolver: Resolver, accelerator: str, local: str
+) -> None:
+    index = resolver.forge.index("pytorch")
+    for build in ("+cpu", "+cu128", "+cu130", "+rocm6.4", "+xpu"):
+        family(index, build)
+    bound = [resolver.bound("torch", "torchvision", "torchaudio", index="pytorch")]
+    target = resolver(core("torch<2.10", "torchvision", "torchaudio"), accelerator=accelerator, indexes=bound)
+    assert versions(target) == {
+        "torch": f"2.9.0{local}",
+        "torchvision": f"0.24.0{local}",
+        "torchaudio": f"2.9.0{local}",
+    }
+
+
+def test_a_build_that_is_newer_than_exclude_newer_is_none(resolver: Resolver) -> None:
+    index = resolver.forge.index("pytorch")
+    index.wheel("torch", "2.9.0+cu130", upload_time="2025-10-15T10:00:00Z")
+    index.wheel("torch", "2.9.0+xpu", upload_time="2025-10-10T10:00:00Z")
+    bound = [resolver.bound("torch", index="pytorch")]
+    found = [
+        versions(resolver(core("torch"), accelerator="cu130", indexes=bound, exclude_newer=day, place=day))["torch"]
+        for day in ("2025-10-15", "2025-10-16")
+    ]
+    assert found == ["2.9.0+xpu", "2.9.0+cu130"]
+
+
 def test_nightlies_are_taken_as_they_are(resolver: Resolver) -> None:
     for name, version in (("torch", "2.16.0.dev20261101"), ("torchaudio", "2.11.0.dev20261101")):
         resolver.forge.index("nightly").wheel(name, f"{version}+cu132")
