@@ -57,7 +57,9 @@ class ActionModule(ActionBase):
 
     def _outcome(self, options: Result) -> Result:
         if not options["lists"]:
-            raise FleetError("no list is named", where="lists", remedy="Name them in the order of their installation")
+            raise FleetError(
+                "no list is named", where="lists", remedy="Name them in the order of their installation: -e lists=..."
+            )
         found = import_lists([pathlib.Path(path) for path in options["lists"]], _lookups(options))
         display.display(import_report.render(found, paste=not options["version"]))
         outcome: Result = {
