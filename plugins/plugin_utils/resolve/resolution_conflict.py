@@ -166,7 +166,8 @@ def _override(question: Question, clash: _Clash, trials: Trials) -> c.Iterator[s
         # It was found in uv's words, which are not made to be read by programs.
         return
     if not trials.failure(bind_torch(overridden, trials)):
-        yield f'if the packages work with it all the same, say what counts for all: "python": {{"overrides": ["{proposed}"]}}'
+        given = json.dumps({"overrides": [proposed]})
+        yield f'if the packages work with it all the same, say what counts for all: "python": {given}'
 
 
 def _disputed(clash: _Clash) -> str | None:

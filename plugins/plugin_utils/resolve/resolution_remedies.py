@@ -21,6 +21,7 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.resolution_
     settle_strictly,
 )
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.resolution_trials import Trials, Versions
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.rounds import constrained
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_failure import NoSolution
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_resolution import Question
 
@@ -106,12 +107,12 @@ class Writing:
 def write(question: Question, steps: c.Sequence[Step], trials: Trials, entry_of: EntryOf) -> Writing | None:
     """What to write so that ``question`` has an answer without the lines of the steps; None when that has none."""
     after = after_all(steps, question)
+    relaxed = [step.line for step in steps if not step.left_out]
     try:
-        versions = trials.versions(bind_torch(after, trials))
+        versions = _near(bind_torch(after, trials), relaxed, trials)
     except NoSolution:
         return None
     writer = _Writer(question, after, versions, trials, entry_of)
-    relaxed = [step.line for step in steps if not step.left_out]
     entries = {line.name: (writer.entry(line), line) for line in relaxed if line.demand.is_of_code}
     left_out = {(step.line.demand, step.line.name) for step in steps if step.left_out}
     writing = Writing(
@@ -120,6 +121,20 @@ def write(question: Question, steps: c.Sequence[Step], trials: Trials, entry_of:
         requirements={demand.owner: _without(demand, left_out) for demand, _name in sorted(left_out, key=str)},
     )
     return writing if solves(question, writing, steps, trials) else None
+
+
+def _near(question: Question, relaxed: c.Sequence[Line], trials: Trials) -> Versions:
+    """What is found, of what was pinned rather another release of the same major version. Raises NoSolution."""
+    versions = trials.versions(question)
+    for line in relaxed:
+        pins = [one.version for one in line.requirement.specifier if one.operator == "=="]
+        major = pins[0].partition(".")[0] if pins else ""
+        if not major.isdecimal() or (versions.get(line.name) or major).partition(".")[0] == major:
+            continue
+        nearer = constrained(question, "", f"{line.name}=={major}.*")
+        if not trials.failure(nearer):
+            question, versions = nearer, trials.versions(nearer)
+    return versions
 
 
 def solves(question: Question, writing: Writing, steps: c.Sequence[Step], trials: Trials) -> bool:

@@ -30,10 +30,13 @@ _SOURCE_ALONE = re.compile(
 _SHOWN_CAUSES: t.Final = 4
 # uv knows platforms of glibc 2.28, and of 2.31 and newer.
 _NEXT_PLATFORM: t.Final = 31
-_WHEEL_REMEDY: t.Final = (
-    "Bound it to a version that has one; or build the wheel, put it where hosts reach it, and name it in"
-    ' python_packages: {{"name": "{name}", "url": "https://.../x.whl", "sha256": "..."}};'
-    " or leave it out: python.exclude"
+_A_WHEEL: t.Final = (
+    'name a wheel of it in python_packages: {{"name": "{name}", "url": "https://.../x.whl", "sha256": "..."}}'
+)
+_WHEEL_REMEDY: t.Final = f"Bound it to a version that has one; or {_A_WHEEL}; or leave it out: python.exclude"
+_SOURCE_REMEDY: t.Final = (
+    'Let it be built once: "python": {{"build": ["{name}"]}}; or bound it to a version that has a wheel;'
+    f" or {_A_WHEEL}; or leave it out: python.exclude"
 )
 
 
@@ -154,7 +157,7 @@ def _without_wheel(failure: Failure) -> c.Iterator[Cause]:
 
 def _for_source(name: str) -> str:
     """What to do about a package without wheels: another one that fills the same module may have some."""
-    remedy = _WHEEL_REMEDY.format(name=name)
+    remedy = _SOURCE_REMEDY.format(name=name)
     for group in GROUPS:
         others = [other for other in group.members if other != name]
         if name in group.members:

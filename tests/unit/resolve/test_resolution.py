@@ -217,6 +217,14 @@ class TestConflicts:
         assert '"python_packages": ["tool==2.0"], in place of node a (requirements.txt): tool==1.0\n' in text
         assert versions(follow(resolver, text, *demands, spec=[])) == {"numpy": "2.0", "tool": "2.0"}
 
+    def test_a_version_near_to_the_one_that_a_node_pins(self, resolver: Resolver) -> None:
+        publish(resolver, "numpy", "1.26", "2.0")
+        publish(resolver, "tool", "1.0", "1.1", "1.2", "3.0", v1_0="numpy<2", v1_2="numpy<2")
+        demands = [core("numpy>=2"), node("a", "tool==1.0")]
+        text = fault(resolver, *demands)
+        assert '"python_packages": ["tool==1.1"]' in text
+        assert versions(follow(resolver, text, *demands, spec=[])) == {"numpy": "2.0", "tool": "1.1"}
+
     def test_two_files_for_one_package(self, resolver: Resolver) -> None:
         files = resolver.forge.index("files")
         one, two = files.wheel("sage", "1.0"), files.wheel("sage", "2.0")
