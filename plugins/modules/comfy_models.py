@@ -17,6 +17,8 @@ description:
   - All files are fetched in parallel, large ones over several connections where that helps. They resume after a cut, a
     kill or a reboot, and are checked while they come; what is not a model (an HTML page, a Git LFS pointer, a short
     file) is refused and never placed.
+  - While it runs, lines on the control node say how far the downloads of each host are; on the host they are in
+    C(state/progress/models.json).
   - Bytes that the host already has at a path are adopted by their sha256 instead of being downloaded. Another file at a
     path is kept in C(state/aside).
   - A path whose content the serving build has otherwise changes only with the switch, which is
