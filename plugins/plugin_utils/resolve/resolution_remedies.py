@@ -142,7 +142,11 @@ def solves(question: Question, writing: Writing, steps: c.Sequence[Step], trials
     lines = after_all([step for step in steps if step.left_out], question).lines
     changed = {id(line): text for line, text in writing.changed}
     lines = [entry_line(changed[id(line)]) if id(line) in changed else line for line in lines]
-    given = dataclasses.replace(question, lines=[*lines, *(entry_line(entry) for entry, _line in writing.entries)])
+    entries = [entry_line(entry) for entry, _line in writing.entries]
+    # For what names a file an entry counts in any case.
+    named = {entry.name for entry in entries}
+    lines = [line for line in lines if not (line.url and line.demand.is_of_code and line.name in named)]
+    given = dataclasses.replace(question, lines=[*lines, *entries])
     try:
         settle_strictly(given, Solver(trials.versions, _same), trials)
     except NoSolution:

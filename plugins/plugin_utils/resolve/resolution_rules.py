@@ -16,6 +16,7 @@ from __future__ import annotations
 import collections.abc as c
 import dataclasses
 import typing as t
+import urllib.parse
 
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import SPEC, TORCH_FAMILY, Demand, Line
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.resolution_trials import Trials, Versions
@@ -81,7 +82,7 @@ def bind_torch(question: Question, trials: Trials) -> Question:
     except NoSolution:
         return question
     chosen = [(name, version) for name, version in sorted(versions.items()) if name in TORCH_FAMILY and version]
-    pins = [_pin(name, version) for name, version in chosen]
+    pins = [_pin(name, version, [line for line in question.lines if line.is_of_node]) for name, version in chosen]
     return dataclasses.replace(question, constraints=[*question.constraints, *pins])
 
 
@@ -129,8 +130,21 @@ def _is_kept(question: Question, family: Versions) -> bool:
     return all(question.kept.get(name) == version for name, version in family.items())
 
 
-def _pin(name: str, version: str) -> Line:
+def _pin(name: str, version: str, of_nodes: c.Iterable[Line]) -> Line:
+    """The line that binds a package to a version, and to none of the builds that nodes have URLs of."""
     from packaging.requirements import Requirement
 
-    text = f"{name}=={version}"
+    builds = {_version_of_file(str(line.url)) for line in of_nodes if line.name == name and line.url}
+    others = "".join(f",!={build}" for build in sorted(builds - {"", version}))
+    text = f"{name}=={version}{others}"
     return Line(_CHOSEN, text, Requirement(text))
+
+
+def _version_of_file(url: str) -> str:
+    """The version in the name of a wheel; empty for what has none."""
+    from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
+    try:
+        return str(parse_wheel_filename(urllib.parse.unquote(url.rpartition("/")[2]))[1])
+    except InvalidWheelFilename:
+        return ""

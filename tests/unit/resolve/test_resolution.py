@@ -338,6 +338,18 @@ class TestTheTorchOfTheFleet:
         assert '"python_packages": ["torch==2.10.0"]' in text
         assert versions(follow(resolver, text, *demands, spec=[], **given)) == {"torch": "2.10.0+cpu"}
 
+    @pytest.mark.parametrize("version", ["2.10.0+cpu", "2.9.0"])
+    def test_a_file_of_a_node_does_not_take_its_place(self, torches: Resolver, version: str) -> None:
+        wheel = torches.forge.index("files").wheel("torch", version)
+        demands = [core("torch"), node("a", f"torch @ {wheel.url}")]
+        text = fault(torches, *demands)
+        assert text.startswith(f"{WHERE}a node would move the torch that core and spec choose\n")
+        assert f"\n  node a (requirements.txt): torch @ {wheel.url}\n" in text
+        assert versions(follow(torches, text, *demands, spec=[])) == {"torch": "2.10.0"}
+        layered = torches(*demands, resolution="layered")
+        assert versions(layered) == {"torch": "2.10.0"}
+        assert [each["line"] for each in layered["replaced"]] == [f"torch @ {wheel.url}"]
+
 
 class TestLayered:
     """resolution: layered. Core, the nodes in their order, the spec: of lines that clash the later one wins."""
