@@ -76,7 +76,7 @@ def _normalized(
         "source": source.text if source else None,
         "paths": [target] if target else [],
         "sha256": _read_checksum(entry, source, at, findings),
-        "size": as_integer(entry.get("size")),
+        "size": _read_size(entry, source, at, findings),
         "optional": as_flag(entry.get("optional"), False),
         "hf_cache": _read_cache(entry, source, at, findings),
     }
@@ -108,6 +108,13 @@ def _read_source(
             place, "a folder of a repository needs schema_version 3", "Set schema_version to 3, or name a file"
         )
     return source
+
+
+def _read_size(entry: Mapping[str, t.Any], source: ModelSource | None, at: Location, findings: Findings) -> int | None:
+    size = as_integer(entry.get("size"))
+    if size is not None and source and source.folder:
+        findings.error((*at, "size"), "is one size for a whole folder", "Leave it out: the lock has one for each file")
+    return size
 
 
 def _read_cache(entry: Mapping[str, t.Any], source: ModelSource | None, at: Location, findings: Findings) -> bool:

@@ -333,6 +333,12 @@ ERRORS: dict[str, tuple[Document, str, str, str]] = {
         "a web page",
         "civitai://",
     ),
+    "hub folder with size": (
+        model({"source": "hf://o/r/dir/", "size": 5}, schema=3),
+        "/models/0/size",
+        "a whole folder",
+        "Leave it out",
+    ),
     "cache of the Hub for others": (
         model({"source": "civitai://5", "name": "a.pt", "hf_cache": True}, schema=3),
         "/models/0/hf_cache",
