@@ -28,26 +28,30 @@ _CPYTHON = re.compile(r"cp3(?P<minor>\d+)")
 
 def tag_faults(lines: c.Iterable[Line], environment: TargetEnvironment) -> list[FleetError]:
     """One fault for each wheel that a line names by its URL and that does not fit the target."""
-    faults = []
-    for line in lines:
-        if line.url is not None and not line.needs_build:
-            file = urllib.parse.unquote(urllib.parse.urlsplit(line.url).path.rpartition("/")[2])
-            fault = _fault(file, line, environment)
-            faults += [fault] if fault else []
-    return faults
+    wheels = [line for line in lines if line.url is not None and not line.needs_build]
+    return [_fault(line, environment) for line in wheels if not fits_tags(line, environment)]
 
 
-def _fault(file: str, line: Line, environment: TargetEnvironment) -> FleetError | None:
+def wheel_of(line: Line) -> str:
+    """The name of the file that a line names by its URL."""
+    return urllib.parse.unquote(urllib.parse.urlsplit(str(line.url)).path.rpartition("/")[2])
+
+
+def fits_tags(line: Line, environment: TargetEnvironment) -> bool:
+    """Whether the wheel that a line names is for the target; true of what is no wheel's name: its reader says that."""
     from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
     try:
-        tags = parse_wheel_filename(file)[3]
+        return bool(parse_wheel_filename(wheel_of(line))[3] & set(environment.wheel_tags()))
     except InvalidWheelFilename:
-        # Who reads the wheel says what is wrong with it.
-        return None
-    ours = environment.wheel_tags()
-    if tags & set(ours):
-        return None
+        return True
+
+
+def _fault(line: Line, environment: TargetEnvironment) -> FleetError:
+    from packaging.utils import parse_wheel_filename
+
+    file, ours = wheel_of(line), environment.wheel_tags()
+    tags = parse_wheel_filename(file)[3]
     # A file for another platform may have several: what comes next to the target counts.
     pythons = {(tag.interpreter, tag.abi) for tag in ours}
     fitting = [tag for tag in tags if (tag.interpreter, tag.abi) in pythons]

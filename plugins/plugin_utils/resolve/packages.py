@@ -58,6 +58,7 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_resoluti
     Found,
     Question,
 )
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.wheel_choices import WheelChoices, choose_wheels
 
 __all__ = ["Demand", "resolve_target"]
 
@@ -98,13 +99,13 @@ def resolve_target(
     Raises FleetError, or Failures with all faults of the input.
     """
     environment = target_environment(name, target["platform"], python)
-    question, replaced = _question(
+    question, replaced, choices = _question(
         environment, demands, python_section, packages, index_urls, kept or (), upgrade, access or Access(), site
     )
     built = _built(question, python_section, packages, kept or (), site, work, cache, report)
     local = {name: [builds.local_wheel(wheel)] for name, wheel in built.items()}
     question = dataclasses.replace(question, local={**question.local, **local})
-    answer = _settled(question, python_section, target["accelerator"], site, work, cache, report)
+    answer = _settled(question, choices.rule, python_section, target["accelerator"], site, work, cache, report)
     question, found = answer.question, answer.found
     raise_all(builds.built_against_others(built, {package.name: package.version for package in found}))
     entries = make_entries(_with_default(question, found), found, kept or (), Checks(cache.parent, report, every_byte))
@@ -160,6 +161,7 @@ def _entry_of(site: builds.Site) -> EntryOf:
 
 def _settled(
     question: Question,
+    choice_of_wheels: Rule,
     section: Section,
     accelerator: str | None,
     site: builds.Site,
@@ -176,8 +178,8 @@ def _settled(
     rules = section["resolution"]
     providers = Providers(ProviderSettings(section["providers"], accelerator, rules == _STRICT, cache))
     ask, users = _ask(rules, site, work, cache, report), old_releases.TorchUsers(work, cache, _entry_of(site))
-    all_rules = (*coherence.rules(rules != _STRICT, accelerator), *_RULES, users.rule, providers.rule)
-    answer = settle(providers.prepare(question), ask, all_rules)
+    own = (*coherence.rules(rules != _STRICT, accelerator), choice_of_wheels, *_RULES)
+    answer = settle(providers.prepare(question), ask, (*own, users.rule, providers.rule))
     further = package_notes.namesakes(question, {package.name for package in answer.found} - asked)
     notes = package_notes.notes(answer.question, answer.found, accelerator)
     for note in (*further, *notes, *providers.notes(answer)):
@@ -195,14 +197,14 @@ def _question(
     upgrade: c.Collection[str],
     access: Access,
     site: builds.Site,
-) -> tuple[Question, list[Document]]:
+) -> tuple[Question, list[Document], WheelChoices]:
     indexes, index_faults = read_indexes(section, packages, index_urls, access)
     excluded = frozenset(section["exclude"])
-    own = (demand_of_spec(packages), demand_of_image(section))
-    lines, line_faults = lines_for(environment, [*demands, *own], excluded)
-    settled = settle_sources(lines, packages, site.access, site.cache / "wheels")
-    overriding = Demand(_OVERRIDES, None, tuple(section["overrides"]))
-    overrides, override_faults = lines_for(environment, [overriding], frozenset())
+    every = [*demands, demand_of_spec(packages), demand_of_image(section)]
+    lines, line_faults = lines_for(environment, every, excluded)
+    choices = choose_wheels(lines, environment)
+    settled = settle_sources(choices.lines, packages, site.access, site.cache / "wheels")
+    overrides, override_faults = lines_for(environment, [_overriding(section)], frozenset())
     faults = [
         *index_faults,
         *line_faults,
@@ -224,7 +226,11 @@ def _question(
         upgrade=upgrade,
         local=provided_wheels(lines),
     )
-    return question, settled.replaced
+    return question, settled.replaced, choices
+
+
+def _overriding(section: Section) -> Demand:
+    return Demand(_OVERRIDES, None, tuple(section["overrides"]))
 
 
 def _builds_question(question: Question, kept: c.Sequence[Section]) -> builds.Question:

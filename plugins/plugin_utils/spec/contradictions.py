@@ -37,6 +37,8 @@ def check_contradictions(packages: list[Package], excluded: Iterable[str], findi
 
 
 def _check_pair(package: Package, other: Package, findings: Findings) -> None:
+    if _are_two_wheels(package, other):
+        return
     two_files = _is_file(package) and _is_file(other)
     same_hosts = str(package.requirement.marker) == str(other.requirement.marker)
     if not two_files and not (same_hosts and impossible([package.requirement, other.requirement])):
@@ -48,6 +50,12 @@ def _check_pair(package: Package, other: Package, findings: Findings) -> None:
 
 def _is_file(package: Package) -> bool:
     return "requirement" not in package.normalized
+
+
+def _are_two_wheels(package: Package, other: Package) -> bool:
+    """Two wheels of one package, for targets of two kinds, as their names say: each target takes what fits it."""
+    names = {each.normalized.get("url", "").rpartition("/")[2] for each in (package, other)}
+    return len(names) > 1 and all(name.endswith(".whl") for name in names)
 
 
 def impossible(requirements: list[Requirement]) -> bool:
