@@ -127,7 +127,8 @@ def build_wheels(
         sources = {each.source.name: each.source for each in (*wanted, *spare)}
 
         def attempt(each: Wanted) -> Attempt:
-            build = _Build(each, question, site, pathlib.Path(tempfile.mkdtemp(dir=scratch)), report, sources)
+            place = pathlib.Path(tempfile.mkdtemp(dir=scratch))
+            build = _Build(each, question, site, place, report, sources, [one.source.name for one in wanted])
 
             def tried(done: Done) -> BuiltWheel | Waiting | FleetError:
                 try:
@@ -158,11 +159,13 @@ class _Build:
         work: pathlib.Path,
         report: c.Callable[[str], None],
         sources: c.Mapping[str, Source],
+        firm: c.Iterable[str],
     ) -> None:
         self._wanted, self._question, self._site, self._work, self._report = wanted, question, site, work, report
         self._name = wanted.source.name
         # What is built beside it, and may be what it requires.
         self._others = {name: source for name, source in sources.items() if name != self._name}
+        self._firm = frozenset(firm) - {self._name}
         self._archive: Archive | None = None
         self._wants: tuple[str, ...] = ()
         self._pinned = _pinned(question.lines, wanted.requires)
@@ -189,7 +192,13 @@ class _Build:
             missing = self._required_of_others() - done.keys()
             if missing:
                 return Waiting(frozenset(missing))
-            requirements = self._requirements(self._archive, interpreter, done)
+            try:
+                requirements = self._requirements(self._archive, interpreter, done)
+            except FleetError as fault:
+                # One of an index may require what is still to be built.
+                if self._firm - done.keys():
+                    return Waiting(self._firm - done.keys(), fault)
+                raise
             found = self._site.store.find(inputs, self._kept["sha256"], list(requirements.records)) if moving else None
             if found:
                 return found

@@ -21,9 +21,10 @@ Done = dict[str, BuiltWheel]
 
 @dataclasses.dataclass(frozen=True)
 class Waiting:
-    """A build that was not begun: it requires what these builds make."""
+    """A build that was not begun: it requires what these builds make; with a fault, it may require it."""
 
     names: frozenset[str]
+    fault: FleetError | None = None
 
 
 # Is given what is built so far, by name.
@@ -44,11 +45,14 @@ def build_in_order(attempts: c.Mapping[str, Attempt], first: c.Iterable[str]) ->
             results = {name: tried.result() for name, tried in zip(pending, tries, strict=True)}
             done.update({name: wheel for name, wheel in results.items() if isinstance(wheel, BuiltWheel)})
             faults.update({name: fault for name, fault in results.items() if isinstance(fault, FleetError)})
-            waiting = {name: waits.names for name, waits in results.items() if isinstance(waits, Waiting)}
-            if waiting.keys() == set(pending) >= set().union(*waiting.values()):
+            waits = {name: result for name, result in results.items() if isinstance(result, Waiting)}
+            waiting = {name: each.names for name, each in waits.items()}
+            in_circle = waiting.keys() == set(pending) >= set().union(*waiting.values())
+            if in_circle and not any(each.fault for each in waits.values()):
                 raise _circle(waiting)
-            # What waits for a failed build can say nothing new.
-            tried = {name: names for name, names in waiting.items() if not names & faults.keys()}
+            # What waits for a failed build can say nothing new, but for what it says already.
+            tried = {name: names for name, names in waiting.items() if not (in_circle or names & faults.keys())}
+            faults.update({name: each.fault for name, each in waits.items() if name not in tried and each.fault})
             wanted = sorted(set().union(*tried.values()) - done.keys() - tried.keys())
             pending = [*wanted, *tried]
     raise_all(list(faults.values()))

@@ -497,6 +497,22 @@ def test_builds_that_wait_for_each_other_or_for_one_that_fails(backends: Resolve
     assert "three (" not in text
 
 
+def test_a_build_that_requires_another_one_through_a_package_of_an_index(backends: Resolver) -> None:
+    backends.default.wheel("between", "1.0", requires=["first"])
+    files = backend("import first, between\nreturn make(wheel_directory, 'own', {})")
+    files["pyproject.toml"] = files["pyproject.toml"].replace("[]", '["between"]')
+    first = git(backends, "first", backend("return make(wheel_directory, 'first', {'first.py': ''})"))
+    own = entry(backends(spec=[git(backends, "own", files), first], python=PYTHON), "own")
+    assert {each["name"] for each in own["built_from"]["requires"]} == {"between", "first"}
+    nobody = backend("return make(wheel_directory, 'alone', {})")
+    nobody["pyproject.toml"] = nobody["pyproject.toml"].replace("[]", '["nobody-has-it"]')
+    alone, broken = git(backends, "alone", nobody), git(backends, "broken", backend("raise RuntimeError('why')"))
+    text = failure(backends, alone, broken)
+    assert "nobody-has-it" in text
+    assert "RuntimeError: why" in text
+    assert "nobody-has-it" in failure(backends, alone, git(backends, "alone2", {**nobody, "x": ""}))
+
+
 def test_a_machine_without_namespaces_builds_nothing(backends: Resolver, monkeypatch: pytest.MonkeyPatch) -> None:
     """As if the user were not mapped: then nothing may be mounted, as where user namespaces are forbidden."""
     monkeypatch.setattr(sandbox, "_NAMESPACES", ("--user", "--mount", "--net", "--pid", "--fork"))
