@@ -89,6 +89,16 @@ def test_why_in_the_words_of_the_lines(report: Report) -> None:
     ]
 
 
+def test_of_several_wheels_of_the_spec_the_taken_one_is_told(report: Report) -> None:
+    taken = report.package("kernels")["url"]
+    entries = [{"name": "kernels", "url": url, "sha256": "0" * 64} for url in (f"{taken}.other.whl", taken)]
+    report.document["spec"]["python_packages"] = entries
+    report.document["requirements"][-1]["lines"].remove("kernels")
+    assert answers.who_limits(report.sources, "kernels").splitlines()[1:] == [
+        f"  no upper end  the spec: kernels @ {taken}"
+    ]
+
+
 def test_who_keeps_it_below(report: Report) -> None:
     assert answers.who_limits(report.sources, "leaf").splitlines() == [
         "leaf 1.5 (PyPI), target gpu",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import collections.abc as c
 import dataclasses
 
-from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import Lock, Target
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import WHEEL, Lock, Target
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.graph import PACKAGE, Edge
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import SPEC, Demand, Line, lines_for
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.target_environment import (
@@ -65,8 +65,11 @@ def _of_owners(
     for line in _counting(demands, environment, excluded):
         if (line.demand.owner, line.text) not in replaced:
             yield Edge(line.demand.owner, line.name, line.text, line.demand.file)
+    wheels = {package.name: package.url for package in target.packages if package.source == WHEEL}
     for entry in named:
-        yield Edge(SPEC, _canonical(entry["name"]), f"{entry['name']} @ {_address(entry)}")
+        # Of several wheels that the spec names, a target has one.
+        if wheels.get(_canonical(entry["name"])) in (None, _address(entry)):
+            yield Edge(SPEC, _canonical(entry["name"]), f"{entry['name']} @ {_address(entry)}")
 
 
 def _of_packages(target: Target, excluded: frozenset[str]) -> c.Iterator[Edge]:
