@@ -19,6 +19,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import 
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import shortages, unwritable
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.content import defect
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.first_read import Content, first_read, note_beside
+from ansible_collections.comfyops.fleet.plugins.module_utils.models.observe import file_of
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.origin import advice, reached
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.receipt import Receipts
 
@@ -69,6 +70,9 @@ def read_into_store(layout: Layout, files: c.Sequence[Wanted], site: Site) -> li
 def _one(
     layout: Layout, file: Wanted, site: Site, receipts: Receipts, cancelled: threading.Event
 ) -> Content | FleetError:
+    local = file_of(file.url)
+    if local is not None:
+        return _local(local, file, receipts)
     keep = layout.partial / f"{hashlib.sha256(file.url.encode()).hexdigest()}.first"
     asked = reached(file.url, site.hf_endpoint, site.civitai_endpoint)
     try:
@@ -81,6 +85,21 @@ def _one(
     except OSError as error:
         return FleetError(f"{error.filename or 'the store'}: {error.strerror}", where=f"model {file.name}")
     return content
+
+
+def _local(path: pathlib.Path, file: Wanted, receipts: Receipts) -> Content | FleetError:
+    """A file of this host: it stays where it is until the host is converged."""
+    try:
+        reason = defect(path, file.file_name)
+        sha256 = receipts.verified([str(path)])[str(path)]
+        size = path.stat().st_size
+    except OSError as error:
+        return FleetError(f"{path}: {error.strerror}", where=f"model {file.name}", remedy="Put it there")
+    except FleetError as error:
+        return FleetError(f"{path} {error.what}", where=f"model {file.name}")
+    if reason is not None:
+        return FleetError(f"{path} is no model: {reason}", where=f"model {file.name}", remedy="Correct the source")
+    return Content(sha256, size)
 
 
 def _admit(layout: Layout, file: Wanted, keep: pathlib.Path, content: Content, receipts: Receipts) -> None:

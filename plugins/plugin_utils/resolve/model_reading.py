@@ -17,7 +17,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import h
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.first_read import Content, first_read
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.origin import advice
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.model_known import Known
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.model_unhashed import Unhashed
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.model_unhashed import Unhashed, not_here
 
 _PARALLEL = 4
 _SECONDS_BETWEEN_LINES = 5.0
@@ -46,6 +46,8 @@ class ControlNode:
         return [result for result in results if isinstance(result, Content)]
 
     def _content(self, file: Unhashed, cancelled: threading.Event) -> Content | FleetError:
+        if file.url.startswith("file:"):
+            return not_here(file)
         found = self.known.get(file)
         if found is not None:
             return found

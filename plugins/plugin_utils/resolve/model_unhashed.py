@@ -37,7 +37,9 @@ Reader = c.Callable[[c.Sequence[Unhashed]], c.Sequence[Content]]
 def refuse(files: c.Sequence[Unhashed]) -> c.Sequence[Content]:
     """Refuse all of them, each with the ways there are."""
     faults = [
-        FleetError(
+        not_here(file)
+        if file.url.startswith("file:")
+        else FleetError(
             "nobody says its sha256, neither the spec nor the server",
             where=f"{file.where}: {shown(file.url)}",
             remedy='Write "checksum": "sha256:<64 hex digits>" into the spec (sha256sum of a file that you trust), or '
@@ -48,6 +50,16 @@ def refuse(files: c.Sequence[Unhashed]) -> c.Sequence[Content]:
     ]
     raise_all(faults)
     return []
+
+
+def not_here(file: Unhashed) -> FleetError:
+    """The fault of a local file that only hosts have."""
+    return FleetError(
+        "it is not on the control node, and the spec does not say its sha256",
+        where=f"{file.where}: {file.url}",
+        remedy='Write "checksum": "sha256:<64 hex digits>" into the spec, or lock with comfy_lock_models=<host>, which '
+        "reads it on that host",
+    )
 
 
 def _amount(file: Unhashed) -> str:

@@ -156,7 +156,7 @@ def _facts(model: Entry, settings: ModelResolution) -> Facts:
     if scheme == "civitai":
         return model_civitai.facts(source, settings.civitai_endpoint, settings.access)
     if scheme == "file":
-        return _local(source)
+        return _local(model)
     wanted = model_plain.Wanted(model["name"], _file_name(model), model["sha256"], model["size"])
     if scheme in _BUCKETS:
         return model_buckets.facts(source, wanted, settings.ways)
@@ -239,7 +239,11 @@ def _refuse_shared_paths(entries: c.Iterable[Entry]) -> None:
     raise_all(faults)
 
 
-def _local(source: str) -> Facts:
+def _local(model: Entry) -> Facts:
+    """A file of the control node; where it is on hosts alone, what the spec says of it."""
+    source, known = model["source"], Facts(model["source"], model["sha256"], model["size"])
+    if known.sha256 is not None and known.size is not None:
+        return known
     path = pathlib.Path(urllib.parse.unquote(urllib.parse.urlsplit(source).path))
     digest = hashlib.sha256()
     try:
@@ -247,6 +251,8 @@ def _local(source: str) -> Facts:
             while block := stream.read(_BLOCK):
                 digest.update(block)
         return Facts(source, digest.hexdigest(), path.stat().st_size)
+    except FileNotFoundError:
+        return known
     except OSError as error:
         raise FleetError(
             f"can not be read ({error.strerror})", where=source, remedy="It is read on the control node"

@@ -429,7 +429,13 @@ def test_a_file_of_the_control_node(forge: Forge, tmp_path: Path) -> None:
     expected = (path.as_uri(), hashlib.sha256(GGUF).hexdigest(), len(GGUF))
     assert (entry["url"], entry["sha256"], entry["size"]) == expected
     path.unlink()
-    assert "No such file" in refused(forge, spec(path.as_uri()))
+    text = refused(forge, spec(path.as_uri()))
+    assert "it is not on the control node, and the spec does not say its sha256" in text
+    assert "comfy_lock_models=<host>" in text
+    [entry] = resolve(forge, spec(path.as_uri(), sha256="a" * 64))
+    assert (entry["sha256"], entry["size"]) == ("a" * 64, None)
+    path.mkdir()
+    assert "can not be read (Is a directory)" in refused(forge, spec(path.as_uri()))
 
 
 def test_all_faults_at_once_in_the_specs_order(forge: Forge) -> None:
