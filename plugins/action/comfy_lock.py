@@ -36,6 +36,7 @@ if t.TYPE_CHECKING:
 ARGUMENTS: dict[str, t.Any] = {
     "version": {"type": "str", "required": True},
     "versions_dir": {"type": "path"},
+    "bundle": {"type": "path"},
     "state": {"type": "str", "default": "present", "choices": ["present", "checked", "validated"]},
     "stale": {"type": "str", "default": "renew", "choices": ["renew", "refuse"]},
     "upgrade": {"type": "list", "elements": "str", "default": []},
@@ -90,6 +91,8 @@ class ActionModule(ActionBase):
             return {**result, "failed": True, "msg": str(error), "failures": failures(error)}
 
     def _outcome(self, options: Result, task_vars: Result) -> Result:
+        if options["bundle"]:
+            return _bundled(options)
         directory = versions_directory(options["versions_dir"])
         spec = load(directory, options["version"])
         warnings = [str(finding) for finding in spec.warnings]
@@ -258,6 +261,28 @@ class ActionModule(ActionBase):
             if not target["version"] and not spec["python"]["version"]
         ]
         return sorted(loose)
+
+
+def _bundled(options: Result) -> Result:
+    """The lock of a bundle, which is read through. Raises FleetError for one that is incomplete or was altered."""
+    from ansible_collections.comfyops.fleet.plugins.plugin_utils.bundle import read
+
+    bundle = read.open_bundle(pathlib.Path(options["bundle"]))
+    read.refuse_another(bundle, options["version"], _path(options["versions_dir"]))
+    read.verify(bundle, cache_directory() / "bundles", options["verify"] == "all", display.display)
+    return {
+        "changed": False,
+        "actions": [],
+        "version_id": bundle.manifest.version,
+        "path": str(bundle.path),
+        "lock": bundle.lock,
+        "builds": _builds(bundle.lock),
+        "warnings": [],
+    }
+
+
+def _path(given: str | None) -> pathlib.Path | None:
+    return pathlib.Path(given) if given else None
 
 
 def _given(options: Result, names: tuple[str, ...]) -> Result:

@@ -15,7 +15,7 @@ import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
 
-PARTS = ("core", "nodes", "packages", "models", "current", "builds", "garbage")
+PARTS = ("core", "nodes", "packages", "models", "current", "builds", "garbage", "bundle")
 
 
 class Change(t.NamedTuple):

@@ -92,6 +92,7 @@ options:
     type: bool
 seealso:
   - module: comfyops.fleet.comfy_lock
+  - module: comfyops.fleet.comfy_unbundle
 """
 
 EXAMPLES = r"""

@@ -46,6 +46,12 @@ options:
       - The directory of specs and locks on the control node. Defaults to C(versions) in the working directory, or else
         the one of the collection's checkout.
     type: path
+  bundle:
+    description:
+      - A bundle that M(comfyops.fleet.comfy_bundle) wrote. Its lock is loaded once the bundle is known to be complete
+        and as it was written; with O(verify=all) also where it was read before and looks the same.
+      - It has to be of O(version), and its lock the one in O(versions_dir) where that is given and has one.
+    type: path
   state:
     description:
       - How far to go.

@@ -99,7 +99,8 @@ def obstacles(context: Context, means: Means) -> tuple[FleetError, ...]:
     cache = () if unwritable(layout.root) else unwritable(layout.cache, "comfy_cache_dir")
     room = means.old.faults(needs(context, means)) if means.old else ()
     here = (*_no_interpreter(context, means), *means.image)
-    return (*here, *missing_indexes(context), *_missing(context, means), *cache, *room)
+    indexes = () if context.settings.offline else missing_indexes(context)
+    return (*here, *indexes, *_missing(context, means), *cache, *room)
 
 
 def _no_interpreter(context: Context, means: Means) -> list[FleetError]:

@@ -18,7 +18,7 @@ IN_SYNC = "in sync"
 DRIFTED = "drifted"
 UNKNOWN = "could not look"
 # Registered by the role's tasks, in the order in which the parts are applied.
-_APPLIED = ("core", "nodes", "packages", "models", "current")
+_APPLIED = ("bundle", "core", "nodes", "packages", "models", "current")
 
 
 @dataclasses.dataclass(frozen=True)
