@@ -246,5 +246,14 @@ def test_credentials_of_google(forge: Forge, tmp_path: Path, monkeypatch: pytest
     text = refused(model, {}, {host: KeyPair("OTHER", "s3cret").text})
     assert "may not read this" in text
     assert "s3cret" not in text
+    monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS")
+    logged_in = tmp_path / "gcloud" / "application_default_credentials.json"
+    logged_in.parent.mkdir()
+    elsewhere = {**environ, "GOOGLE_APPLICATION_CREDENTIALS": "", "CLOUDSDK_CONFIG": str(logged_in.parent)}
+    assert "It is not for everybody" in refused(model, elsewhere)
+    logged_in.write_text(file.read_text())
+    monkeypatch.setenv("CLOUDSDK_CONFIG", str(logged_in.parent))
+    assert resolve(model, elsewhere)["sha256"] == stored.sha256
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(file))
     file.write_text("{}")
     assert "GOOGLE_APPLICATION_CREDENTIALS: Google's credentials cannot be used" in refused(model, environ)
