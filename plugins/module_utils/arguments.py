@@ -11,7 +11,12 @@ import re
 import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.comfyops.fleet.plugins.module_utils.host.context import MODEL_CONNECTIONS, Context, Settings
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.context import (
+    MODEL_CONNECTIONS,
+    PICKLE_REFUSED,
+    Context,
+    Settings,
+)
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.facts import gather
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.key_pair import as_texts
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import Layout
@@ -61,6 +66,7 @@ MODELS: dict[str, t.Any] = {
 DOWNLOADS: dict[str, t.Any] = {
     "model_connections": {"type": "int", "default": MODEL_CONNECTIONS},
     "model_rate_limit": {"type": "str"},
+    "pickle": {"type": "str", "default": "allow", "choices": ["allow", PICKLE_REFUSED]},
 }
 
 
@@ -112,6 +118,7 @@ def settings_from(params: dict[str, t.Any], spec: c.Mapping[str, t.Any]) -> Sett
         credentials=as_texts(params.get("credentials") or {}),
         allow_http=option("allow_http"),
         model_connections=max(1, params.get("model_connections") or MODEL_CONNECTIONS),
+        pickle=params.get("pickle") or "allow",
         model_rate_limit=_rate(params.get("model_rate_limit")),
     )
 

@@ -77,6 +77,14 @@ options:
       - Bytes per second of all downloads of this host together, such as V(50MB) or V(1.5 GB) (decimal units). No limit
         by default.
     type: str
+  pickle:
+    description:
+      - What to do with a new model that is a pickle, as older checkpoints are. Its bytes are looked at, not its name.
+    type: str
+    default: allow
+    choices:
+      allow: Take it.
+      refuse: Fail; loading it would run code of whoever has made it.
 seealso:
   - module: comfyops.fleet.comfy_version
   - module: comfyops.fleet.comfy_lock

@@ -16,6 +16,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document impor
 
 # Connections of all downloads of models together; fewer are used where more do not help.
 MODEL_CONNECTIONS = 16
+PICKLE_REFUSED = "refuse"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Settings:
     allow_http: bool = False
     model_connections: int = MODEL_CONNECTIONS
     model_rate_limit: int | None = None
+    pickle: str = "allow"
 
 
 @dataclasses.dataclass(frozen=True)

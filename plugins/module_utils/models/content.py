@@ -9,6 +9,7 @@ import json
 import pathlib
 import re
 import typing as t
+import zipfile
 
 HEAD = 1024
 _MODEL_SUFFIXES = frozenset({".safetensors", ".sft", ".ckpt", ".pt", ".pt2", ".pth", ".bin", ".gguf", ".onnx", ".pkl"})
@@ -16,6 +17,7 @@ _SAFETENSORS_SUFFIXES = frozenset({".safetensors", ".sft"})
 # The format's own limit (huggingface/safetensors, safetensors/src/tensor.rs: MAX_HEADER_SIZE).
 _LONGEST_HEADER = 100_000_000
 _LENGTH_BYTES = 8
+_PICKLE_PROTOCOLS = (b"\x02", b"\x03", b"\x04", b"\x05")
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/v1"
 _HTML = re.compile(rb"\s*(<!--.*?-->\s*)*<(!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL)
 _TITLE = re.compile(rb"<title[^>]*>\s*([^<]{1,80})", re.IGNORECASE)
@@ -53,6 +55,25 @@ def defect(file: pathlib.Path, name: str) -> str | None:
             stream.seek(0)
             return _safetensors_defect(stream, file.stat().st_size)
     return None
+
+
+def is_pickle(file: pathlib.Path, name: str) -> bool:
+    """Whether loading the model ``name`` would run a pickle, be it by itself or one of torch.save.
+
+    Python's pickle of protocol 2 and later begins with 0x80 and its number (pickletools: PROTO); since torch 1.6
+    torch.save puts one into a zip file as ``<name>/data.pkl``.
+    """
+    with file.open("rb") as stream:
+        head = stream.read(2)
+    if head[:1] == b"\x80" and head[1:] in _PICKLE_PROTOCOLS:
+        return True
+    if head != b"PK":
+        return pathlib.PurePath(name).suffix.lower() == ".pkl"
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return any(name.endswith(".pkl") for name in archive.namelist())
+    except (zipfile.BadZipFile, OSError, ValueError):
+        return False
 
 
 def _safetensors_defect(stream: t.BinaryIO, size: int) -> str | None:

@@ -12,12 +12,12 @@ import pathlib
 import threading
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.comfyops.fleet.plugins.module_utils.host.context import Context
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.context import PICKLE_REFUSED, Context
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.converge_lock import ConvergeLock
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.http import Access, HttpFault
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import Model
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.connections import Connections
-from ansible_collections.comfyops.fleet.plugins.module_utils.models.content import defect
+from ansible_collections.comfyops.fleet.plugins.module_utils.models.content import defect, is_pickle
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.inline import inline_content
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.observe import file_of
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.origin import (
@@ -170,10 +170,20 @@ class Store:
 
     def _admit(self, part: Part, model: Model, name: str) -> None:
         """The bytes are the lock's; what remains is that the lock's are those of a model."""
-        _refuse_defect(part.path, model, name, part.reset)
+        self._refuse(part.path, model, name, part.reset)
         place = blob(self._layout, model.sha256)
         part.commit(place)
         self._receipts.remember(str(place), model.sha256)
+
+    def _refuse(self, file: pathlib.Path, model: Model, name: str, remove: c.Callable[[], None]) -> None:
+        _refuse_defect(file, model, name, remove)
+        if self._settings.pickle == PICKLE_REFUSED and is_pickle(file, _file_name(model)):
+            remove()
+            raise NotFetched(
+                "it is a pickle, which runs code when it is loaded, and comfy_policy.pickle refuses those",
+                where=f"model {name}",
+                remedy="Take it as safetensors, or set comfy_policy.pickle to allow once you trust where it comes from",
+            )
 
     def _share(self, model: Model, donor: pathlib.Path, name: str) -> bool:
         """Give the store a name for the donor's own bytes; False where it is to copy them.
@@ -192,7 +202,7 @@ class Store:
             os.link(donor, beside)
         except OSError:
             return False
-        _refuse_defect(beside, model, name, beside.unlink)
+        self._refuse(beside, model, name, beside.unlink)
         after = record(os.stat(beside), model.sha256)
         unchanged = (after.size, after.mtime_ns, after.inode) == (before.st_size, before.st_mtime_ns, before.st_ino)
         if not unchanged:
@@ -213,8 +223,12 @@ def _read_file(file: pathlib.Path, part: Part) -> None:
             part.write(block)
 
 
+def _file_name(model: Model) -> str:
+    return (model.paths[0] if model.paths else model.name).rpartition("/")[2]
+
+
 def _refuse_defect(file: pathlib.Path, model: Model, name: str, remove: c.Callable[[], None]) -> None:
-    reason = defect(file, (model.paths[0] if model.paths else model.name).rpartition("/")[2])
+    reason = defect(file, _file_name(model))
     if reason is not None:
         remove()
         raise NotFetched(

@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import socket
 import typing as t
+import zipfile
 
 import pytest
 
@@ -205,6 +207,31 @@ def test_a_safetensors_file_that_was_cut_before_it_was_locked(host: Host) -> Non
     whole = host.forge.model("whole.safetensors", size=50_000).content.data
     text = refused(host, host.model("cut.safetensors", content=whole[:40_000]))
     assert "its safetensors header covers 50000 bytes, and the file has 40000" in text
+
+
+def zipped(name: str) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(name, b"weights" * 100)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "refusal"),
+    [
+        ("new.ckpt", zipped("archive/data.pkl"), True),
+        ("old.pt", b"\x80\x02" + b"l" * 300, True),
+        ("named.pkl", b"(lp0\n" * 80, True),
+        ("zip.bin", zipped("weights.dat"), False),
+        ("raw.bin", b"\x00weights" * 80, False),
+    ],
+)
+def test_pickles_where_the_policy_says_no(host: Host, name: str, content: bytes, refusal: bool) -> None:
+    model = host.model(name, content=content)
+    if refusal:
+        assert "it is a pickle, which runs code when it is loaded" in refused(host, model, pickle="refuse")
+        assert parts(host) == []
+    converge(host.context(model, pickle="allow" if refusal else "refuse"))
 
 
 def test_plain_http_to_another_machine_is_never_asked(host: Host) -> None:
