@@ -33,7 +33,8 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.models.wanted impor
     places,
 )
 
-PARALLEL = 4
+# Files at a time: small ones wait for answers more than for bytes.
+PARALLEL = 8
 
 
 def apply(context: Context, plan: Plan, fetched: Fetched | None = None) -> None:
@@ -103,8 +104,9 @@ def _fill_store(context: Context, plan: Plan, receipts: Receipts, fetched: Fetch
     settings = context.settings
     budget = Connections(settings.model_connections, settings.model_rate_limit)
     store = Store(context, receipts, cancelled, budget)
+    files_at_a_time = min(PARALLEL, settings.model_connections)
     faults: list[FleetError] = []
-    with progress, budget, concurrent.futures.ThreadPoolExecutor(PARALLEL) as pool:
+    with progress, budget, concurrent.futures.ThreadPoolExecutor(files_at_a_time) as pool:
         try:
             running = {pool.submit(job, store): sha256 for sha256, job in jobs.items()}
             for future in concurrent.futures.as_completed(running):

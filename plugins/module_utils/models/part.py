@@ -72,7 +72,7 @@ class Part:
     """The part of one content in a directory. Use it in ``with``. Its runs may be written in several threads.
 
     mixed: whether its bytes come from more than one answer, so that they may be wrong where each answer was right.
-    frontier: how many bytes are there from the beginning without a hole.
+    frontier: how many bytes are there from the beginning without a hole. generation: how often it was begun anew.
     """
 
     def __init__(self, directory: pathlib.Path, sha256: str) -> None:
@@ -85,6 +85,7 @@ class Part:
         self.descriptor = -1
         self.frontier = 0
         self.mixed = False
+        self.generation = 0
 
     def __enter__(self) -> Part:
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -98,7 +99,8 @@ class Part:
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        self._closed.set()
+        with self._lock:
+            self._closed.set()
         self._stop()
         empty = self.size == 0
         os.close(self.descriptor)
@@ -165,10 +167,15 @@ class Part:
         elif self.validator(url) != validator:
             write_text(self._validator, json.dumps({"url": url, "validator": validator}) + "\n", _PRIVATE)
 
-    def run(self, start: int) -> Run:
-        """Begin to write at ``start``, beside what others write. Raises OSError."""
+    def run(self, start: int, generation: int | None = None) -> Run:
+        """Begin to write at ``start``, beside what others write. Raises OSError.
+
+        generation: Revoked is raised where the part was begun anew since it had that one, and after its end.
+        """
         run = Run(self, start)
         with self._lock:
+            if self._closed.is_set() or generation not in (None, self.generation):
+                raise Revoked("the part was begun anew")
             if self._journal is None and (self._active or start != self.frontier):
                 self.mixed = True
                 self._keep_journal()
@@ -249,6 +256,8 @@ class Part:
 
     def reset(self) -> None:
         """Throw the bytes away; who still writes some is told by Revoked."""
+        with self._lock:
+            self.generation += 1
         self._stop()
         os.ftruncate(self.descriptor, 0)
         self._begin([])

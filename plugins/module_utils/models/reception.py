@@ -45,11 +45,11 @@ _UNWELCOME_SECONDS = 30.0
 
 
 class _Assistant:
-    """A further connection. dismissed: it ends with the claim that it has; sent_away: it writes nothing more."""
+    """A further connection. dismissed: it ends with the claim that it has; generation: of the part that it fills."""
 
     def __init__(self) -> None:
         self.dismissed = False
-        self.sent_away = False
+        self.generation = 0
         self.session = Session()
         self.has_brought = False
 
@@ -217,7 +217,7 @@ class Reception:
     def _begin_anew(self, claim: Claim) -> None:
         """Throw away what is there; the claim is for the whole file now, and assistants leave."""
         for assistant in list(self._assistants):
-            assistant.dismissed = assistant.sent_away = True
+            assistant.dismissed = True
         self._part.reset()
         self._received += self._spans.received
         self._spans = Spans([], self._model.size)
@@ -246,7 +246,7 @@ class Reception:
     def _receive(self, answer: Answer, claim: Claim, buffer: memoryview, assistant: _Assistant | None = None) -> None:
         """Put a body into the part, up to where the claim ends by then. Raises HttpFault where it ends before."""
         reader = Reader(answer, None if self._budget is None else self._budget.pace, self._access.timeout)
-        run = self._part.run(claim.position)
+        run = self._part.run(claim.position, None if assistant is None else assistant.generation)
         try:
             while self._receive_block(reader, run, claim, buffer):
                 self._heed()
@@ -292,7 +292,7 @@ class Reception:
         assistant.session.places = dict(self._session.places)
         buffer = memoryview(bytearray(_BLOCK))
         spans, rate = self._spans, self._spans.best_rate
-        welcome = self._is_welcome(assistant)
+        welcome = self._is_welcome(assistant) and spans is self._spans
         while welcome and not assistant.dismissed:
             claim = spans.take(rate, alone=False)
             if claim is None:
@@ -304,9 +304,8 @@ class Reception:
             rate = claim.rate
 
     def _bring_range(self, assistant: _Assistant, claim: Claim, buffer: memoryview) -> None:
+        assistant.generation = self._part.generation
         with self._ask(assistant, claim.start, claim.end) as answer:
-            if assistant.sent_away:
-                raise Revoked("the part was begun anew")
             self._receive(answer, claim, buffer, assistant)
 
     def _is_welcome(self, assistant: _Assistant) -> bool:

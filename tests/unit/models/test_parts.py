@@ -81,8 +81,12 @@ def test_a_run_of_a_part_that_was_begun_anew_writes_no_more(tmp_path: pathlib.Pa
         part.reset()
         with pytest.raises(Revoked):
             run.write(b"old")
+        with pytest.raises(Revoked):
+            part.run(3000, part.generation - 1)
         fill(part, 0, len(CONTENT))
         assert part.whole
+    with pytest.raises(Revoked):
+        part.run(0)
 
 
 def test_after_a_reboot_only_what_was_synchronized_is_believed(
