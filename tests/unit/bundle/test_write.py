@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -74,6 +75,18 @@ def test_a_killed_run_is_gone_on_with(library: Library, form: str) -> None:
     (request,) = [each for each in library.forge.requests if each.path.startswith("/models/slow")]
     assert request.sent < 3_000_000, "the bytes that had come were not fetched again"
     assert slow["sha256"] in {file.sha256 for file in library.read(form).manifest.files.values()}
+
+
+def test_a_tar_that_ends_within_a_file_is_gone_on_with(library: Library) -> None:
+    library.write("tar")
+    everything = len(library.asked)
+    pieces = sorted(library.read("tar").pieces.values(), key=lambda piece: piece.offset)
+    growing = library.path("tar").rename(library.path("tar").with_name("bundle.tar.unfinished"))
+    os.truncate(growing, pieces[len(pieces) // 2].offset + 1)
+    library.write("tar")
+    assert len(library.asked) < everything
+    listed = subprocess.run(["tar", "-tf", library.path("tar")], capture_output=True, text=True, check=True)
+    assert sorted(listed.stdout.splitlines()) == sorted({*library.read("tar").manifest.files, "manifest.json"})
 
 
 MODELS = ("/models/one.safetensors", "/models/two.safetensors")
