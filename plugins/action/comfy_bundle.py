@@ -67,6 +67,13 @@ class ActionModule(ActionBase):
             return {**result, **self._outcome(validated.validated_parameters)}
         except FleetError as error:
             return {**result, "failed": True, "msg": str(error), "failures": failures(error)}
+        except OSError as error:
+            fault = FleetError(
+                f"can not be written ({error.strerror})",
+                where=str(error.filename or validated.validated_parameters["path"] or "bundles"),
+                remedy="Make room, give yourself the right to write there, or set comfy_bundle_path, and run again",
+            )
+            return {**result, "failed": True, "msg": str(fault), "failures": failures(fault)}
 
     def _outcome(self, options: Result) -> Result:
         lock = read_lock(options["lock"])

@@ -24,6 +24,7 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.bundle.places impor
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.bundle.progress import Progress
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.bundle.sources import Get, Origins, Sources, is_missed
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.hosts.transfer import Program
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_files import sha256_of
 
 _AT_ONCE: t.Final = 8
 _TICK_SECONDS: t.Final = 1.0
@@ -149,8 +150,8 @@ def _bring(
 
     def one(name: str) -> Listed:
         path = gets[name]()
-        with path.open("rb") as stream:
-            found = Listed(hashlib.file_digest(stream, "sha256").hexdigest(), path.stat().st_size)
+        # What the lock has a sha256 of was checked by it while it came.
+        found = Listed(files[name].sha256 or sha256_of(path), path.stat().st_size)
         place.add(name, path)
         return found
 
