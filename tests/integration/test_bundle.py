@@ -6,12 +6,15 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import pathlib
+import shutil
 
 import pytest
 
 from tests.integration.conftest import VERSION, World
 from tests.support.playbook import Playbooks, Run
+from tests.unit.resolve.test_builds import backend
 
 
 @pytest.fixture
@@ -39,8 +42,6 @@ def offline(world: World, bundle: pathlib.Path) -> Playbooks:
 
 def test_a_machine_is_realized_from_a_bundle_alone(world: World, bundle: pathlib.Path) -> None:
     write(world, bundle)
-    again = world.playbooks.succeed("bundle", comfy_bundle_path=str(bundle))
-    assert again.changed == 0
     world.forge.close()
     foretold = realize(world, bundle, "--check")
     assert foretold.changed > 0
@@ -51,3 +52,40 @@ def test_a_machine_is_realized_from_a_bundle_alone(world: World, bundle: pathlib
     assert model.read_bytes() == world.checkpoint.content.data
     assert realize(world, bundle).changed == 0
     assert offline(world, bundle).succeed("drift").recap["machine"]["failed"] == 0
+
+
+def flip_byte(path: pathlib.Path) -> None:
+    """Alter the file; twice, it is as it was."""
+    with path.open("r+b") as stream:
+        stream.seek(1000)
+        (byte,) = stream.read(1)
+        stream.seek(1000)
+        stream.write(bytes([byte ^ 1]))
+
+
+def test_a_tar_with_what_only_the_control_node_had(world: World, bundle: pathlib.Path) -> None:
+    """Wheels that were built and local ones; altered, it is refused before the machine is touched."""
+    repository = world.forge.repository("people/own")
+    commit = repository.commit(backend("return make(wheel_directory, 'own', {'own.py': 'A = 1'})"))
+    file = world.directory / "inhouse-2.0-py3-none-any.whl"
+    file.write_bytes(world.forge.index("releases").wheel("inhouse", "2.0").content.data)
+    world.spec["schema_version"] = 3
+    world.spec["python_packages"] = [
+        {"name": "own", "git": repository.url, "commit": commit},
+        {"name": "inhouse", "url": file.as_uri(), "sha256": hashlib.sha256(file.read_bytes()).hexdigest()},
+    ]
+    tar = bundle.with_suffix(".tar")
+    write(world, tar, "tar")
+    world.forge.close()
+    file.unlink()
+    shutil.rmtree(world.directory / "versions")
+    flip_byte(tar)
+    refused = offline(world, tar).run("realize")
+    assert refused.returncode == 2
+    assert "was altered" in refused.output
+    assert not world.root.exists()
+    flip_byte(tar)
+    realize(world, tar)
+    site = next(world.home.glob(".venv/lib/python*/site-packages"))
+    assert {"own.py", "inhouse-2.0.dist-info"} <= {path.name for path in site.iterdir()}
+    assert realize(world, tar).changed == 0

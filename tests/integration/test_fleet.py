@@ -144,3 +144,20 @@ def _compared(path: str) -> bool:
     """Less git's own files, receipts, bytecode's times and what was put aside."""
     parts = set(pathlib.PurePosixPath(path).parts)
     return not parts & {".git", ".making", "__pycache__", "state", "cache", "agent", "data"}
+
+
+def test_a_host_is_realized_from_a_bundle_over_the_connection_alone(fleet: Fleet, tmp_path: pathlib.Path) -> None:
+    fleet.succeed("lock")
+    bundle = tmp_path / "bundle.tar"
+    fleet.succeed("bundle", comfy_bundle_path=str(bundle), comfy_bundle_format="tar")
+    host = fleet.lab.hosts[0]
+    host.shell(f"rm -rf {ROOT}")
+    fleet.forge.forget_requests()
+    fleet.lab.reset_egress()
+    first = fleet.succeed("realize", "--limit", host.name, comfy_bundle=str(bundle))
+    assert first.recap[host.name]["changed"] > 0
+    assert fleet.lab.egress_counts()[host.name] == 0
+    assert fleet.forge.requests == []
+    assert "No broken requirements" in host.shell(f"{ROOT}/current/.venv/bin/python -m pip check").stdout
+    second = fleet.succeed("realize", "--limit", host.name, comfy_bundle=str(bundle))
+    assert second.changed == 0
