@@ -98,6 +98,7 @@ class Connections:
     """The budget of one host's downloads. Use it in ``with``; downloads join and leave."""
 
     def __init__(self, most: int, rate_limit: int | None = None) -> None:
+        self.most = most
         self._climb = Climb(most)
         self.pace = Pace(rate_limit) if rate_limit else None
         self._downloads: list[Download] = []

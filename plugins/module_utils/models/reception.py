@@ -148,7 +148,8 @@ class Reception:
         while not self._spans.complete:
             if self._fault is not None:
                 raise self._fault
-            claim = self._spans.take(rate, alone=self.connections == 1)
+            undivided = self._budget is None or self._budget.most == 1 or self._again or not self._ranges
+            claim = self._spans.take(rate, alone=not self._assistants, undivided=undivided)
             if claim is None:
                 self._spans.wait(_LOOK_SECONDS)
                 self._heed()

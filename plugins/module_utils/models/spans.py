@@ -18,7 +18,12 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.models.part_journal
 # A connection asks for what it brings in this time: long enough that asking costs nothing beside it.
 SHARE_SECONDS = 4.0
 SMALLEST_SHARE = 1 << 20
+# What one that is alone asks for: not all, or what is on its way would be lost when others come to help.
+FIRST_SHARE = 32 << 20
+_ALONE_SECONDS = 16.0
 _LARGEST_SHARE = 1 << 30
+# As many may come to share what is left.
+_CROWD = 16
 # What others bring sooner than this is left to them: taking it costs a connection and what is on its way.
 WORTH_SECONDS = 2.0
 # A claim that is this much slower than the one that is done may lose all that it has not yet brought.
@@ -87,18 +92,19 @@ class Spans:
         with self.changed:
             return self._first_gap() is not None or any(claim.left > 2 * SMALLEST_SHARE for claim in self._claims)
 
-    def take(self, rate: float, alone: bool) -> Claim | None:
+    def take(self, rate: float, alone: bool, undivided: bool = False) -> Claim | None:
         """The next bytes for a connection of this rate; None where others bring all that is left.
 
-        alone: then it takes all that is missing in one piece.
+        alone: no other connection is there so far. undivided: nor will there be one, so it takes all in one piece.
         """
         with self.changed:
             gap = self._first_gap() or self._divided(rate)
             if gap is None:
                 return None
             start, end = gap
-            if not alone and end is not None:
-                end = min(end, start + self._share(rate))
+            if end is not None and not undivided:
+                size = max(FIRST_SHARE, int(rate * _ALONE_SECONDS)) if alone else self._share(rate)
+                end = min(end, start + size)
             claim = Claim(start, end, start)
             self._claims.append(claim)
             return claim
@@ -158,7 +164,7 @@ class Spans:
         and Kuck, 1987), so that hardly any bytes have to be taken from somebody who has asked for them.
         """
         open_bytes = (self.total or 0) - self._covered()
-        fair = open_bytes // (2 * (len(self._claims) + 1))
+        fair = open_bytes // (2 * max(_CROWD, len(self._claims) + 1))
         return int(min(_LARGEST_SHARE, max(SMALLEST_SHARE, min(fair, rate * SHARE_SECONDS))))
 
     def _covered(self) -> int:

@@ -28,6 +28,7 @@ def make_eager() -> None:
     spans.SHARE_SECONDS = 0.2
     spans.WORTH_SECONDS = 0.1
     spans.SMALLEST_SHARE = 20_000
+    spans.FIRST_SHARE = 50_000
 
 
 def main() -> None:

@@ -167,10 +167,10 @@ def test_spans_are_merged() -> None:
 
 
 def test_claims_stay_close_to_the_first_gap() -> None:
-    spans = Spans([(0, 10 << 20)], 1 << 30)
-    first = spans.take(0.0, alone=True)
+    spans = Spans([(0, 10 << 20)], 4 << 30)
+    first = spans.take(0.0, alone=True, undivided=True)
     assert first is not None
-    assert (first.start, first.end) == (10 << 20, 1 << 30)
+    assert (first.start, first.end) == (10 << 20, 4 << 30)
     second = spans.take(8 << 20, alone=False)
     assert second is not None
     assert (first.end, second.start, second.end) == (42 << 20, 42 << 20, 74 << 20)
@@ -184,9 +184,22 @@ def test_claims_stay_close_to_the_first_gap() -> None:
     assert (again.start, again.end) == (43 << 20, 74 << 20), "what a connection has left is brought next"
 
 
+def test_one_that_is_alone_leaves_some_for_those_who_may_come() -> None:
+    spans = Spans([], 1 << 30)
+    first = spans.take(0.0, alone=True)
+    assert first is not None
+    assert (first.start, first.end) == (0, 32 << 20)
+    other = spans.take(0.0, alone=False)
+    assert other is not None
+    assert other.start == 32 << 20
+    small = Spans([], 20 << 20).take(0.0, alone=True)
+    assert small is not None
+    assert small.end == 20 << 20
+
+
 def test_the_end_of_a_file_is_shared() -> None:
     spans = Spans([], 100 << 20)
-    first = spans.take(0.0, alone=True)
+    first = spans.take(0.0, alone=True, undivided=True)
     assert first is not None
     first.begun -= 80
     spans.advance(first, 80 << 20)

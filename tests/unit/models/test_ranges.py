@@ -99,6 +99,14 @@ def test_a_server_that_gives_everything_when_asked_for_a_range(host: Host) -> No
     assert len([each for each in host.gets("/models/") if each.sent > 2 * RATE]) <= 2
 
 
+def test_a_server_without_ranges_that_is_asked_for_one_at_once(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spans, "FIRST_SHARE", 200_000)
+    model = host.model("big.safetensors", size=SIZE)
+    host.forge.fault("no-range", "/models/*")
+    fetched(host, model)
+    assert [(each.headers["range"], each.status, each.sent) for each in ranged(host)] == [("bytes=0-199999", 200, SIZE)]
+
+
 def test_a_server_that_wants_one_connection_only(host: Host) -> None:
     model = host.model("big.safetensors", size=SIZE)
     host.forge.fault("rate", "/models/*", rate=RATE)
