@@ -24,7 +24,13 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document impor
 from ansible_collections.comfyops.fleet.plugins.module_utils.models import plan as models_plan
 from ansible_collections.comfyops.fleet.plugins.module_utils.models import wanted as models_wanted
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages import plan as packages_plan
-from ansible_collections.comfyops.fleet.plugins.module_utils.packages.held import local_file, named_by_content, pushed
+from ansible_collections.comfyops.fleet.plugins.module_utils.packages.held import (
+    PUSHED_SOURCES,
+    fetched,
+    local_file,
+    named_by_content,
+    pushed,
+)
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.interpreter import (
     find_interpreter,
     managed_python,
@@ -99,11 +105,6 @@ def uv_place(layout: Layout, contained: Contained) -> pathlib.Path:
     return layout.agent / f"uv-{contained.files[names.UV][0][:_DIGITS]}" / "uv"
 
 
-def waiting(layout: Layout) -> pathlib.Path:
-    """Where files arrive, but models: they do beside the store."""
-    return layout.cache / "bundle"
-
-
 def size_of(path: pathlib.Path) -> int | None:
     """The size of a file; None where there is none."""
     try:
@@ -116,7 +117,7 @@ def _arrival(layout: Layout, kind: str, sha256: str) -> pathlib.Path:
     if kind == MODEL:
         # Of this host alone: others may bring the same into a store that they share.
         return layout.partial / f"{sha256}.{_NOT_IN_NAMES.sub('_', platform.node())}.brought"
-    return waiting(layout) / sha256
+    return names.waiting(layout) / sha256
 
 
 def _repositories(drift: Drift) -> c.Iterator[tuple[str, str, str]]:
@@ -137,8 +138,9 @@ def _packages(drift: Drift, contained: Contained) -> c.Iterator[tuple[str, str, 
         return
     for package in names.wheels(context.target):
         if local_file(context, package) is None and not _is_stored(context, package):
-            place = named_by_content(pushed(context.layout), package.sha256, package.file)
-            yield names.package_name(package), FILE, str(place)
+            # As if the host itself had fetched it, if it could have: it goes once it is in the store.
+            directory = (pushed if package.source in PUSHED_SOURCES else fetched)(context.layout)
+            yield names.package_name(package), FILE, str(named_by_content(directory, package.sha256, package.file))
     python = context.target.interpreter
     if python is not None and find_interpreter(context) is None:
         place = named_by_content(pushed(context.layout), python.sha256, python.file)

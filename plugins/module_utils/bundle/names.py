@@ -15,6 +15,7 @@ import pathlib
 import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.checkout.mirror import mirror_path
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import Layout
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import (
     PROVIDED,
     SHIM,
@@ -82,6 +83,11 @@ def repositories(lock: Lock) -> dict[str, list[str]]:
 def wheels(target: Target) -> list[Package]:
     """The packages whose files a bundle has: hosts make shims themselves, and their image brings what it provides."""
     return [package for package in target.packages if package.source not in (SHIM, PROVIDED)]
+
+
+def waiting(layout: Layout) -> pathlib.Path:
+    """Where files of a bundle arrive on a host, but models: they do beside the store."""
+    return layout.cache / "bundle"
 
 
 def content_of(lock: Lock, targets: c.Iterable[Target], models: bool) -> dict[str, Named]:

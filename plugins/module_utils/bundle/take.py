@@ -19,7 +19,6 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.bundle.arrivals imp
     PROGRAM,
     REPOSITORY,
     Arrival,
-    waiting,
 )
 from ansible_collections.comfyops.fleet.plugins.module_utils.checkout import git
 from ansible_collections.comfyops.fleet.plugins.module_utils.checkout.mirror import ensure_commit
@@ -58,7 +57,7 @@ def take(context: Context, arrivals: c.Sequence[Arrival]) -> None:
                 _take_file(arrival)
     finally:
         receipts.save()
-    remove_tree(waiting(context.layout))
+    remove_tree(names.waiting(context.layout))
 
 
 def _check(arrivals: c.Sequence[Arrival], receipts: Receipts) -> None:
@@ -94,7 +93,7 @@ def _take_file(arrival: Arrival) -> None:
 
 def _take_repository(context: Context, arrival: Arrival) -> None:
     """Fetch the commits from the archive as from any server: git then checks that all is there."""
-    scratch = pathlib.Path(tempfile.mkdtemp(dir=waiting(context.layout), prefix=".unpacked-"))
+    scratch = pathlib.Path(tempfile.mkdtemp(dir=names.waiting(context.layout), prefix=".unpacked-"))
     try:
         _unpack(arrival, scratch)
         git.local(scratch, "init", "--quiet", "--bare", "--template=", ".")

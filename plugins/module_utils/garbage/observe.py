@@ -15,6 +15,7 @@ import re
 import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.builds import observe as builds
+from ansible_collections.comfyops.fleet.plugins.module_utils.bundle.names import waiting
 from ansible_collections.comfyops.fleet.plugins.module_utils.garbage.named import Named, names_of
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import Layout
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.serving import lock_record, recorded_lock
@@ -111,7 +112,8 @@ def _items(layout: Layout, names: c.Iterable[str], now: float) -> c.Iterator[Ite
         yield from (_item(kind, path, now) for path in _children(directory))
     yield from (_item(UV, path, now) for path in _children(layout.agent) if path.name.startswith("uv-"))
     yield from (_item(MODEL, path, now) for half in _children(layout.store) for path in _children(half))
-    yield from (_item(PART, path, now) for path in _children(layout.partial) if path.is_file())
+    for directory in (layout.partial, waiting(layout)):
+        yield from (_item(PART, path, now) for path in _children(directory) if path.is_file())
     for path in _children(store_of(layout)):
         if path.is_dir():
             yield _item(WHEEL, path, now)._replace(also=(list_of(path),))

@@ -52,7 +52,9 @@ def install_python(context: Context, interpreter: Interpreter) -> pathlib.Path:
         unpacked.replace(place)
     finally:
         remove_tree(scratch)
-    remove_tree(fetched(context.layout))
+    if archive.is_relative_to(fetched(context.layout)):
+        # Nothing else that is there: wheels of a bundle may wait beside it.
+        remove_tree(archive.parent)
     return program_of(place, interpreter)
 
 

@@ -81,7 +81,11 @@ def test_all_that_is_lacking_comes_to_its_place(host: Host, library: Library) ->
         blob = host.root / "store" / "sha256" / model["sha256"][:2] / model["sha256"]
         assert blob.stat().st_mode & 0o777 == 0o444
         assert blob.stat().st_nlink == 1
-    assert not (host.root / "cache" / "bundle").exists()
+    cache = host.root / "cache"
+    places = {path.name: path.parent.parent.name for path in cache.rglob("*.whl")}
+    only_here = {"inhouse-2.0-py3-none-any.whl": "pushed"}
+    assert places == {**dict.fromkeys([str(each["file"]) for each in library.packages], "fetched"), **only_here}
+    assert not (cache / "bundle").exists()
     assert list((host.root / "store" / "partial").iterdir()) == []
     (uv,) = host.root.glob("agent/uv-*/uv")
     assert uv.read_bytes() == UV

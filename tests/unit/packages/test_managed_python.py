@@ -95,6 +95,16 @@ def test_what_was_pushed_is_taken_without_a_network(bare: Host) -> None:
     assert [request for request in bare.forge.requests if "pythons" in request.path] == []
 
 
+def test_wheels_that_wait_beside_what_was_fetched_stay(bare: Host) -> None:
+    release = bare.index.wheel("six", "1.17.0")
+    document = bare.document([locked(release)], interpreter=entry(bare))
+    wheel = bare.root / "cache" / "fetched" / release.sha256[:12] / release.filename
+    wheel.parent.mkdir(parents=True)
+    wheel.write_bytes(release.content.data)
+    converge(bare.context([], document=document))
+    assert [request.path for request in bare.forge.requests if "six" in request.path] == []
+
+
 def test_one_that_went_away_comes_again(bare: Host) -> None:
     context = context_of(bare, entry(bare))
     converge(context)
