@@ -20,9 +20,10 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import (
     abi,
     builds,
     coherence,
-    old_releases,
+    known_breaks,
     package_notes,
     resolution,
+    torch_users,
 )
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.abi_tags import tag_faults
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_asked import build_what_is_asked
@@ -67,7 +68,7 @@ Document = dict[str, t.Any]
 
 _OVERRIDES: t.Final = "python.overrides"
 _STRICT: t.Final = "strict"
-_RULES: t.Final[c.Sequence[Rule]] = (abi.fitting_torch, old_releases.known_breaks)
+_RULES: t.Final[c.Sequence[Rule]] = (abi.fitting_torch, known_breaks.known_breaks)
 
 
 def resolve_target(
@@ -177,7 +178,7 @@ def _settled(
 
     rules = section["resolution"]
     providers = Providers(ProviderSettings(section["providers"], accelerator, rules == _STRICT, cache))
-    ask, users = _ask(rules, site, work, cache, report), old_releases.TorchUsers(work, cache, _entry_of(site))
+    ask, users = _ask(rules, site, work, cache, report), torch_users.TorchUsers(work, cache, _entry_of(site))
     own = (*coherence.rules(rules != _STRICT, accelerator), choice_of_wheels, *_RULES)
     answer = settle(providers.prepare(question), ask, (*own, users.rule, providers.rule))
     further = package_notes.namesakes(question, {package.name for package in answer.found} - asked)

@@ -13,6 +13,7 @@ import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import TORCH_FAMILY, Line
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.known_breaks import bounded
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.resolution_remedies import (
     EntryOf,
     Step,
@@ -75,7 +76,7 @@ def explain_conflict(question: Question, failure: NoSolution, trials: Trials, en
 
     failure: why, as uv says it. entry_of: gives the entry of python_packages for a line that names a file.
     """
-    asked, _replaced = override_lines(question, trials)
+    asked = _with_known_bounds(override_lines(question, trials)[0], trials)
     clashes: list[_Clash] = []
     steps: list[Step] = []
     current = asked
@@ -97,6 +98,24 @@ def explain_conflict(question: Question, failure: NoSolution, trials: Trials, en
         where=failure.where,
         remedy=f"{ways}\nuv: {clashes[0].failure.said}",
     )
+
+
+def _with_known_bounds(question: Question, trials: Trials) -> Question:
+    """The question with the bounds that are known for what core and spec come to, so that what is told works with them.
+
+    As it is where core and spec have no answer of their own.
+    """
+    own = [line for line in question.lines if not line.is_of_node]
+    asked = question
+    while True:
+        try:
+            versions = trials.versions(dataclasses.replace(asked, lines=own))
+        except NoSolution:
+            return question
+        more = bounded(asked, versions)
+        if more is asked:
+            return asked
+        asked = more
 
 
 def _clash_in(question: Question, failure: NoSolution, trials: Trials) -> _Clash:

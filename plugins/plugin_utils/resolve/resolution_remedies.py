@@ -15,6 +15,7 @@ import json
 import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import NODE, Demand, Line, demand_of_spec
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.known_breaks import bounded
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.resolution_rules import (
     Solver,
     bind_torch,
@@ -109,7 +110,7 @@ def write(question: Question, steps: c.Sequence[Step], trials: Trials, entry_of:
     after = after_all(steps, question)
     relaxed = [step.line for step in steps if not step.left_out]
     try:
-        versions = _near(bind_torch(after, trials), relaxed, trials)
+        versions = _found(after, relaxed, trials)
     except NoSolution:
         return None
     writer = _Writer(question, after, versions, trials, entry_of)
@@ -121,6 +122,16 @@ def write(question: Question, steps: c.Sequence[Step], trials: Trials, entry_of:
         requirements={demand.owner: _without(demand, left_out) for demand, _name in sorted(left_out, key=str)},
     )
     return writing if solves(question, writing, steps, trials) else None
+
+
+def _found(question: Question, relaxed: c.Sequence[Line], trials: Trials) -> Versions:
+    """What is found, with the bounds that are known for it. Raises NoSolution."""
+    while True:
+        versions = _near(bind_torch(question, trials), relaxed, trials)
+        more = bounded(question, versions)
+        if more is question:
+            return versions
+        question = more
 
 
 def _near(question: Question, relaxed: c.Sequence[Line], trials: Trials) -> Versions:

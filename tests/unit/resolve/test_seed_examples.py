@@ -51,8 +51,12 @@ CORE: t.Final = "\n".join(
 CUDA_12: t.Final = ["triton==2.1.0", "nvidia-cuda-runtime-cu12==12.1.105"]
 # Name, version, what it requires, of which year.
 PACKAGES: t.Final[list[tuple[str, str, list[str], int]]] = [
-    ("torch", "2.15.0", ["triton~=3.9.0"], 2026),
+    ("torch", "2.15.0", ["cuda-toolkit==13.2.2", "triton~=3.9.0"], 2026),
+    ("torch", "2.14.0", ["cuda-toolkit==13.0.3.0", "triton==3.8.0"], 2026),
+    ("cuda-toolkit", "13.2.2", [], 2026),
+    ("cuda-toolkit", "13.0.3.0", [], 2026),
     ("triton", "3.9.0", [], 2026),
+    ("triton", "3.8.0", [], 2026),
     ("triton", "2.1.0", [], 2023),
     ("nvidia-cuda-runtime-cu12", "12.1.105", [], 2023),
     ("torchvision", "0.29.2", ["numpy", "torch>=2.14.0"], 2026),
@@ -145,7 +149,9 @@ def environment(lock: Document) -> str:
 def test_wan_video_with_optimizations(fleet: Fleet) -> None:
     found = of_target(fleet.lock(WAN, python="3.12"))
     assert found.items() >= {"sageattention": "1.0.6", "onnx": "1.23.2", "onnxruntime-gpu": "1.31.1"}.items()
-    assert found.items() >= {"torch": "2.15.0", "transformers": "5.23.0", "numpy": "2.5.5"}.items()
+    assert found.items() >= {"transformers": "5.23.0", "numpy": "2.5.5"}.items()
+    # The newest that is built for the CUDA of the newest torchaudio.
+    assert found.items() >= {"torch": "2.14.0", "torchaudio": "2.11.0", "torchvision": "0.29.2"}.items()
     assert any("SageAttention 1.x, without the CUDA kernels of 2.x" in note for note in fleet.notes)
 
 
@@ -190,6 +196,17 @@ def test_a_transformers_that_does_not_work_with_that_torch_is_refused(fleet: Fle
     assert found.items() >= {"torch": "2.1.0", "transformers": "4.55.4"}.items()
 
 
+def test_a_torch_of_another_cuda_than_torchaudio(fleet: Fleet) -> None:
+    spec = {**WAN, "python_packages": ["torch==2.15.0"]}
+    with pytest.raises(FleetError) as caught:
+        fleet.lock(spec, python="3.12")
+    text = str(caught.value)
+    assert "(torchaudio 2.11.0 refuses a torch of another CUDA than its own, 13.0): cuda-toolkit<13.1\n" in text
+    assert 'Change in "python_packages" "torch==2.15.0" to "torch==2.14.0"\n' in text
+    found = of_target(fleet.lock({**spec, "python_packages": ["torch==2.14.0"]}, python="3.12"))
+    assert found.items() >= {"torch": "2.14.0", "torchaudio": "2.11.0"}.items()
+
+
 def test_a_core_that_is_newer_than_what_is_pinned(fleet: Fleet) -> None:
     fleet.core.commit(
         {"requirements.txt": CORE.replace("transformers>=4.37.2", "transformers>=4.50.3")}, branch="master"
@@ -218,7 +235,7 @@ def test_flux_on_a_python_that_its_torch_has_no_wheel_for(fleet: Fleet) -> None:
     before, changed = text.partition('in "python_packages" "')[2].partition("\n")[0].removesuffix(".").split('" to "')
     packages = [changed.rstrip('"') if entry == before else entry for entry in FLUX["python_packages"]]
     found = of_target(fleet.lock({**FLUX, "python_packages": packages}, python="3.12"))
-    assert found.items() >= {"torch": "2.15.0", "diffusers": "0.24.0", "huggingface-hub": "0.25.2"}.items()
+    assert found.items() >= {"torch": "2.14.0", "diffusers": "0.24.0", "huggingface-hub": "0.25.2"}.items()
     again = {**FLUX, "schema_version": 3, "python": {"version": "3.11"}}
     assert of_target(fleet.lock(again, python="3.12"))["torch"] == "2.1.0"
 

@@ -1,10 +1,9 @@
 # Copyright (c) 2026, the comfyops.fleet contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Packages that do not say all that they need: what held torch and diffusers go with, where pins are of another time.
+"""Packages that use torch without requiring it: what works with a torch that is held at an older release.
 
-transformers uses torch without requiring it, and switches itself off beside one that is too old; which ones it works
-with it says in an extra. What others have broken since, no metadata says: that is a short list.
+transformers switches itself off beside a torch that is too old; which ones it works with it says in an extra.
 """
 
 from __future__ import annotations
@@ -27,35 +26,6 @@ _TORCH_USERS: t.Final = {"transformers": "accelerate"}
 
 # What holds a package back when newer releases come.
 _HOLDING: t.Final = frozenset({"==", "===", "~=", "<", "<="})
-
-
-class _Break(t.NamedTuple):
-    """Releases of a package that do not work with what came later of another: the bound that they need, and why."""
-
-    package: str
-    releases: str
-    bound: str
-    why: str
-
-
-# Each was seen when these releases were imported together.
-_BREAKS: t.Final = (
-    _Break("diffusers", "<0.29", "huggingface-hub<0.26", "imports cached_download, which later ones do not have"),
-    _Break("torch", "<2.2", "kornia<0.8.3", "cannot compile any() over several dimensions, as later ones want it"),
-)
-
-
-def known_breaks(answer: Answer) -> Question:
-    """Bounds for what is known to break releases that a target has."""
-    from packaging.specifiers import SpecifierSet
-
-    versions = {package.name: package.version for package in answer.found}
-    question = answer.question
-    for each in _BREAKS:
-        version = versions.get(each.package)
-        if version is not None and SpecifierSet(each.releases).contains(version, prereleases=True):
-            question = constrained(question, f"{each.package} {version} {each.why}", each.bound)
-    return question
 
 
 @dataclasses.dataclass(frozen=True)
