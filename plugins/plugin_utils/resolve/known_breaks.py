@@ -24,12 +24,17 @@ class _Break(t.NamedTuple):
     why: str
     plain: bool = False
 
-    def has(self, version: str) -> bool:
-        """Whether a version is one of the releases."""
+    def happens(self, versions: c.Mapping[str, str | None]) -> bool:
+        """Whether both are among versions, and are these."""
+        from packaging.requirements import Requirement
         from packaging.specifiers import SpecifierSet
 
+        bound = Requirement(self.bound)
+        version, other = versions.get(self.package), versions.get(bound.name)
+        if version is None or other is None or (self.plain and "+" in version):
+            return False
         is_release = SpecifierSet(self.releases).contains(version, prereleases=True)
-        return is_release and not (self.plain and "+" in version)
+        return is_release and not bound.specifier.contains(other, prereleases=True)
 
 
 # Each was seen when these releases were imported together.
@@ -51,7 +56,6 @@ def known_breaks(answer: Answer) -> Question:
 def bounded(question: Question, versions: c.Mapping[str, str | None]) -> Question:
     """The question with these bounds. versions: of what was found, by name; None for what is given by its URL."""
     for each in _BREAKS:
-        version = versions.get(each.package)
-        if version is not None and each.has(version):
-            question = constrained(question, f"{each.package} {version} {each.why}", each.bound)
+        if each.happens(versions):
+            question = constrained(question, f"{each.package} {versions[each.package]} {each.why}", each.bound)
     return question
