@@ -48,6 +48,7 @@ ARGUMENTS: dict[str, t.Any] = {
     "python_indexes": {"type": "dict", "default": {}},
     "git_mirrors": {"type": "dict", "default": {}},
     **arguments.MODELS,
+    **arguments.DOWNLOADS,
 }
 display = Display()
 

@@ -90,6 +90,15 @@ options:
     description:
       - Whether plain HTTP to other hosts is allowed. By default what the spec's policy says.
     type: bool
+  model_connections:
+    description:
+      - How many connections the downloads of models may have at a time, all together.
+    type: int
+    default: 16
+  model_rate_limit:
+    description:
+      - Bytes per second of all downloads of models together, such as V(50MB). No limit by default.
+    type: str
 seealso:
   - module: comfyops.fleet.comfy_lock
   - module: comfyops.fleet.comfy_unbundle
