@@ -91,7 +91,9 @@ class ActionModule(ActionBase):
         if found["changed"] and not self._task.check_mode:
             manifest, notes = write(place, wanted, origins, outlook, display.display)
             found["notes"] += notes
-            display.display(f"{path}: {summary(manifest)}")
+            display.display(
+                "\n".join([f"{path}: {summary(manifest)}", *(f"  note: {note}" for note in found["notes"])])
+            )
         return {**found, "actions": _actions(path, outlook) if found["changed"] else []}
 
 
