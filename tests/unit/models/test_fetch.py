@@ -133,7 +133,8 @@ def test_a_stall_is_noticed(host: Host) -> None:
     model = host.model("big.safetensors", size=BIG)
     host.forge.fault("stall", "/models/big.safetensors", after=1_000_000, times=1)
     converge(host.context(model))
-    assert sum(request.sent for request in host.gets("/models/")) == BIG
+    # A further connection asks for a byte first; no other comes twice.
+    assert BIG <= sum(request.sent for request in host.gets("/models/")) < BIG + 16
 
 
 def test_connections_that_are_dropped(host: Host) -> None:
