@@ -66,7 +66,7 @@ MODELS: dict[str, t.Any] = {
 DOWNLOADS: dict[str, t.Any] = {
     "model_connections": {"type": "int", "default": MODEL_CONNECTIONS},
     "model_rate_limit": {"type": "str"},
-    "pickle": {"type": "str", "default": "allow", "choices": ["allow", PICKLE_REFUSED]},
+    "pickle": {"type": "str", "choices": ["allow", PICKLE_REFUSED]},
 }
 
 
@@ -118,7 +118,7 @@ def settings_from(params: dict[str, t.Any], spec: c.Mapping[str, t.Any]) -> Sett
         credentials=as_texts(params.get("credentials") or {}),
         allow_http=option("allow_http"),
         model_connections=max(1, params.get("model_connections") or MODEL_CONNECTIONS),
-        pickle=params.get("pickle") or "allow",
+        pickle=params.get("pickle") or said.get("pickle") or "allow",
         model_rate_limit=_rate(params.get("model_rate_limit")),
     )
 

@@ -80,8 +80,8 @@ options:
   pickle:
     description:
       - What to do with a new model that is a pickle, as older checkpoints are. Its bytes are looked at, not its name.
+      - By default, what the spec's policy says.
     type: str
-    default: allow
     choices:
       allow: Take it.
       refuse: Fail; loading it would run code of whoever has made it.

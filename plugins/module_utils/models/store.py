@@ -180,9 +180,9 @@ class Store:
         if self._settings.pickle == PICKLE_REFUSED and is_pickle(file, _file_name(model)):
             remove()
             raise NotFetched(
-                "it is a pickle, which runs code when it is loaded, and comfy_policy.pickle refuses those",
+                "it is a pickle, which runs code when it is loaded, and policy.pickle refuses those",
                 where=f"model {name}",
-                remedy="Take it as safetensors, or set comfy_policy.pickle to allow once you trust where it comes from",
+                remedy="Take it as safetensors, or set policy.pickle (or comfy_policy.pickle) to allow once you trust where it comes from",
             )
 
     def _share(self, model: Model, donor: pathlib.Path, name: str) -> bool:

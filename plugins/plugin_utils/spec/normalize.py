@@ -69,7 +69,11 @@ def normalize(document: object, version: str, findings: Findings) -> dict[str, t
         "launch": read_launch(spec.get("launch"), ("launch",), findings),
         "smoke": read_smoke(spec.get("smoke"), ("smoke",), findings),
         "verify": read_verify(spec.get("verify")),
-        "policy": {"allow_http": allow_http, "unhashed": as_text(policy.get("unhashed")) or "refuse"},
+        "policy": {
+            "allow_http": allow_http,
+            "pickle": as_text(policy.get("pickle")) or "allow",
+            "unhashed": as_text(policy.get("unhashed")) or "refuse",
+        },
     }
 
 

@@ -31,7 +31,9 @@ def module(host: Host, capsys: pytest.CaptureFixture[str]) -> Callable[..., dict
 
     def run(*models: locks.Document, **arguments: t.Any) -> dict[str, t.Any]:
         context = host.context(*models)
-        given = {"lock": dict(context.lock.document), "root": str(host.layout.root), **arguments}
+        document = dict(context.lock.document)
+        document["spec"] = {**document["spec"], "policy": {**document["spec"]["policy"], **arguments.pop("policy", {})}}
+        given = {"lock": document, "root": str(host.layout.root), **arguments}
         with patch_module_args(given), pytest.raises(SystemExit):
             comfy_models.main()
         answer: dict[str, t.Any] = json.loads(capsys.readouterr().out)
@@ -108,6 +110,13 @@ def test_a_deep_look_repairs_what_the_receipts_hide(host: Host, module: Module) 
 def test_models_are_left_alone_if_asked(host: Host, module: Module) -> None:
     assert module(host.model("one.safetensors"), skip_models=True)["changed"] is False
     assert not host.layout.models.exists()
+
+
+def test_pickles_are_as_the_spec_says_and_the_fleet_may_say_otherwise(host: Host, module: Module) -> None:
+    model = host.model("old.pt", content=b"\x80\x02" + b"l" * 300)
+    refused = module(model, policy={"pickle": "refuse"})
+    assert refused["failed"] and "policy.pickle refuses those" in refused["msg"]
+    assert module(model, policy={"pickle": "refuse"}, pickle="allow")["changed"]
 
 
 def test_what_was_fetched_is_returned_and_stays_in_a_file(host: Host, module: Module) -> None:

@@ -53,7 +53,7 @@ def test_all_keys_are_always_there(specs: Specs) -> None:
         "launch": {"args": [], "instances": [], "offline": False},
         "smoke": {"workflow": None},
         "verify": {"imports": []},
-        "policy": {"allow_http": False, "unhashed": "refuse"},
+        "policy": {"allow_http": False, "pickle": "allow", "unhashed": "refuse"},
     }
 
 

@@ -728,7 +728,7 @@ def test_other_hosts_are_not_this_machine(specs: Specs, host: str) -> None:
 
 def test_policy_allows_plain_http(specs: Specs) -> None:
     content = {"schema_version": 3, **core(repo="http://git.site.example/core.git"), "policy": {"allow_http": True}}
-    assert specs.normalized(content)["policy"] == {"allow_http": True, "unhashed": "refuse"}
+    assert specs.normalized(content)["policy"] == {"allow_http": True, "pickle": "allow", "unhashed": "refuse"}
 
 
 @pytest.mark.parametrize(
