@@ -182,7 +182,8 @@ class Store:
             raise NotFetched(
                 "it is a pickle, which runs code when it is loaded, and policy.pickle refuses those",
                 where=f"model {name}",
-                remedy="Take it as safetensors, or set policy.pickle (or comfy_policy.pickle) to allow once you trust where it comes from",
+                remedy="Take it as safetensors, or set policy.pickle (or comfy_policy.pickle) to allow once you trust"
+                " where it comes from",
             )
 
     def _share(self, model: Model, donor: pathlib.Path, name: str) -> bool:
