@@ -105,6 +105,8 @@ def test_every_package_has_a_source(world: World) -> None:
     assert {source: sources.count(source) for source in ("git", "wheel")} == {"git": 6, "wheel": 3}
     assert {name for name, package in packages.items() if package["source"] == "git"} == set(world.image.built)
     assert packages["torchaudio"]["index"] == CUDA_INDEX
+    providers = {name: package["provider"] for name, package in packages.items() if package["source"] == "shim"}
+    assert providers == dict.fromkeys(("opencv-contrib-python", "opencv-python"), "opencv-contrib-python-headless")
     assert all(package["sha256"] for package in packages.values())
 
 
@@ -119,6 +121,21 @@ def test_it_is_installed_without_a_network_and_imports(world: World) -> None:
     assert "No broken requirements found" in checked.stdout
     subprocess.run([world.python("first"), "-c", f"import {', '.join(world.image.imports)}"], check=True)
     assert world.playbooks.succeed("realize", "--limit", "first").changed == 0
+
+
+def test_the_report_counts_all_of_it(world: World) -> None:
+    world.playbooks.succeed(
+        "sources", comfy_sources_dir=str(world.directory / "sources"), comfy_hosts="first", comfy_sources_look=True
+    )
+    report = json.loads((world.directory / "sources/sources.json").read_text())
+    target = report["targets"]["gpu"]
+    assert sum(part["count"] for part in target["by_source"]) == len(world.packages)
+    assert round(sum(part["count_share"] for part in target["by_source"]), 1) == 100.0
+    assert target["coverage"]["failures"] == [] and target["coverage"]["imports"]
+    assert (world.directory / "sources/sources.html").is_file()
+    bill = json.loads((world.directory / "sources/sbom-gpu.cdx.json").read_text())
+    named = {component["name"] for component in bill["components"]}
+    assert set(world.packages) <= named
 
 
 def test_another_day_gives_the_same_bytes(world: World) -> None:
