@@ -71,7 +71,7 @@ options:
     elements: str
     default: []
 requirements:
-  - cyclonedx-python-lib[json-validation] on the control node, if O(sbom=true)
+  - cyclonedx-python-lib on the control node, if O(sbom=true)
 seealso:
   - module: comfyops.fleet.comfy_lock
   - module: comfyops.fleet.comfy_pip_packages

@@ -164,6 +164,8 @@ def test_repositories_that_are_reached_by_ssh(report: Report, repo: str) -> None
 
 
 def test_what_is_not_valid_is_not_written(report: Report) -> None:
-    report.document["core"]["repo"] = "no address:"
-    with pytest.raises(FleetError, match="target gpu is not valid CycloneDX"):
+    # CycloneDX has an end to the length of versions.
+    report.document["targets"]["gpu"]["packages"][0]["version"] = "1" * 1025
+    refused = pytest.raises(FleetError, match="target gpu is not valid CycloneDX")
+    with pytest.warns(UserWarning, match="maximum length"), refused:
         report.file(FILE)

@@ -59,7 +59,7 @@ def render_sbom(sources: Sources, target: TargetSources, timestamp: datetime.dat
     except ImportError as error:
         raise FleetError(
             f"the bill of materials needs a Python library ({error})",
-            remedy="Install cyclonedx-python-lib[json-validation] for the Python that Ansible runs with, or set"
+            remedy="Install cyclonedx-python-lib for the Python that Ansible runs with, or set"
             " comfy_sources_sbom=false",
         ) from error
 
