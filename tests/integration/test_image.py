@@ -98,6 +98,22 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         yield world
 
 
+def check_report(world: World) -> None:
+    """It counts all that is installed, and so does the bill of materials."""
+    world.playbooks.succeed(
+        "sources", comfy_sources_dir=str(world.directory / "sources"), comfy_hosts="first", comfy_sources_look=True
+    )
+    report = json.loads((world.directory / "sources/sources.json").read_text())
+    target = report["targets"]["gpu"]
+    assert sum(part["count"] for part in target["by_source"]) == len(world.packages)
+    assert round(sum(part["count_share"] for part in target["by_source"]), 1) == 100.0
+    assert target["coverage"]["failures"] == [] and target["coverage"]["imports"]
+    assert (world.directory / "sources/sources.html").is_file()
+    bill = json.loads((world.directory / "sources/sbom-gpu.cdx.json").read_text())
+    named = {component["name"] for component in bill["components"]}
+    assert set(world.packages) <= named
+
+
 def test_every_package_has_a_source(world: World) -> None:
     packages = world.packages
     assert len(packages) >= 110
@@ -121,21 +137,7 @@ def test_it_is_installed_without_a_network_and_imports(world: World) -> None:
     assert "No broken requirements found" in checked.stdout
     subprocess.run([world.python("first"), "-c", f"import {', '.join(world.image.imports)}"], check=True)
     assert world.playbooks.succeed("realize", "--limit", "first").changed == 0
-
-
-def test_the_report_counts_all_of_it(world: World) -> None:
-    world.playbooks.succeed(
-        "sources", comfy_sources_dir=str(world.directory / "sources"), comfy_hosts="first", comfy_sources_look=True
-    )
-    report = json.loads((world.directory / "sources/sources.json").read_text())
-    target = report["targets"]["gpu"]
-    assert sum(part["count"] for part in target["by_source"]) == len(world.packages)
-    assert round(sum(part["count_share"] for part in target["by_source"]), 1) == 100.0
-    assert target["coverage"]["failures"] == [] and target["coverage"]["imports"]
-    assert (world.directory / "sources/sources.html").is_file()
-    bill = json.loads((world.directory / "sources/sbom-gpu.cdx.json").read_text())
-    named = {component["name"] for component in bill["components"]}
-    assert set(world.packages) <= named
+    check_report(world)
 
 
 def test_another_day_gives_the_same_bytes(world: World) -> None:
