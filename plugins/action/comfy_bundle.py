@@ -5,15 +5,15 @@
 
 from __future__ import annotations
 
+import collections.abc as c
+import contextlib
 import pathlib
 import typing as t
 
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ansible_collections.comfyops.fleet.plugins.module_utils import arguments
-from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, failures
+from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.context import Settings
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.http import Access
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import human
@@ -28,6 +28,7 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.bundle.write import
     summary,
     write,
 )
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.control_node import ControlNodeAction
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.formats.places import Site
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.hosts.transfer import Program, read_program
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import git
@@ -53,30 +54,14 @@ ARGUMENTS: dict[str, t.Any] = {
 display = Display()
 
 
-class ActionModule(ActionBase):
+class ActionModule(ControlNodeAction):
     """Runs once in a play, and asks no host."""
 
-    _supports_check_mode = True
+    argument_spec = ARGUMENTS
+    _supports_diff = False
 
-    def run(self, tmp: str | None = None, task_vars: Result | None = None) -> Result:
-        """Ansible's entry point. See the module's documentation for options and return values."""
-        result: Result = super().run(tmp, task_vars)
-        validated = ArgumentSpecValidator(ARGUMENTS).validate(self._task.args)
-        if validated.error_messages:
-            return {**result, "failed": True, "msg": "; ".join(validated.error_messages)}
-        try:
-            return {**result, **self._outcome(validated.validated_parameters)}
-        except FleetError as error:
-            return {**result, "failed": True, "msg": str(error), "failures": failures(error)}
-        except OSError as error:
-            fault = FleetError(
-                f"can not be written ({error.strerror})",
-                where=str(error.filename or validated.validated_parameters["path"] or "bundles"),
-                remedy="Make room, give yourself the right to write there, or set comfy_bundle_path, and run again",
-            )
-            return {**result, "failed": True, "msg": str(fault), "failures": failures(fault)}
-
-    def _outcome(self, options: Result) -> Result:
+    def outcome(self, options: Result, variables: Result) -> Result:
+        """See the module's documentation."""
         lock = read_lock(options["lock"])
         settings = arguments.settings_from(options, lock.spec)
         uv = read_program(options["uv_source"] or find_uv())
@@ -86,15 +71,29 @@ class ActionModule(ActionBase):
         suffix = ".tar" if options["form"] == "tar" else ""
         path = pathlib.Path(options["path"] or pathlib.Path("bundles", f"{lock.version_id}{suffix}")).absolute()
         place = place_of(path, options["form"])
-        outlook = look(place, wanted, origins.versions, display.display)
+        with _writing(path):
+            outlook = look(place, wanted, origins.versions, display.display)
         found: Result = {"changed": not is_whole(outlook, wanted), "path": str(path), "notes": _notes(targets, uv)}
         if found["changed"] and not self._task.check_mode:
-            manifest, notes = write(place, wanted, origins, outlook, display.display)
+            with _writing(path):
+                manifest, notes = write(place, wanted, origins, outlook, display.display)
             found["notes"] += notes
             display.display(
                 "\n".join([f"{path}: {summary(manifest)}", *(f"  note: {note}" for note in found["notes"])])
             )
         return {**found, "actions": _actions(path, outlook) if found["changed"] else []}
+
+
+@contextlib.contextmanager
+def _writing(path: pathlib.Path) -> c.Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise FleetError(
+            f"can not be written ({error.strerror})",
+            where=str(error.filename or path),
+            remedy="Make room, give yourself the right to write there, or set comfy_bundle_path, and run again",
+        ) from error
 
 
 def _targets(lock: Lock, names: list[str]) -> tuple[Target, ...]:

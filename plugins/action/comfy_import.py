@@ -10,11 +10,10 @@ import json
 import pathlib
 import typing as t
 
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, failures, raise_all
+from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, raise_all
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.control_node import ControlNodeAction
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.formats import import_report, written_files
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.formats.import_entries import Lookups
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.formats.importing import Imported, import_lists
@@ -38,24 +37,13 @@ ARGUMENTS: dict[str, t.Any] = {
 display = Display()
 
 
-class ActionModule(ActionBase):
+class ActionModule(ControlNodeAction):
     """Runs once in a play, and asks no host."""
 
-    _supports_check_mode = True
-    _supports_diff = True
+    argument_spec = ARGUMENTS
 
-    def run(self, tmp: str | None = None, task_vars: Result | None = None) -> Result:
-        """Ansible's entry point. See the module's documentation for options and return values."""
-        result: Result = super().run(tmp, task_vars)
-        validated = ArgumentSpecValidator(ARGUMENTS).validate(self._task.args)
-        if validated.error_messages:
-            return {**result, "failed": True, "msg": "; ".join(validated.error_messages)}
-        try:
-            return {**result, **self._outcome(validated.validated_parameters)}
-        except FleetError as error:
-            return {**result, "failed": True, "msg": str(error), "failures": failures(error)}
-
-    def _outcome(self, options: Result) -> Result:
+    def outcome(self, options: Result, variables: Result) -> Result:
+        """See the module's documentation."""
         if not options["lists"]:
             raise FleetError(
                 "no list is named", where="lists", remedy="Name them in the order of their installation: -e lists=..."

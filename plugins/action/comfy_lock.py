@@ -11,17 +11,15 @@ import pathlib
 import typing as t
 import urllib.parse
 
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, failures
+from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.key_pair import as_texts
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.digest import build_name
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import canonical, read_lock
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.control_node import ControlNodeAction
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import lock_file
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.directory import cache_directory, versions_directory
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.finding import SpecInvalid, VersionUnknown
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.load import load
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.spec import Spec
 
@@ -71,26 +69,13 @@ _ASK_PYTHON = "python3 -I -c 'import sys; print(\"%d.%d\" % sys.version_info[:2]
 display = Display()
 
 
-class ActionModule(ActionBase):
+class ActionModule(ControlNodeAction):
     """Runs once in a play, where the hosts are; asks a host at most for its Python's version."""
 
-    _supports_check_mode = True
-    _supports_diff = True
+    argument_spec = ARGUMENTS
 
-    def run(self, tmp: str | None = None, task_vars: Result | None = None) -> Result:
-        """Ansible's entry point. See the module's documentation for options and return values."""
-        result: Result = super().run(tmp, task_vars)
-        validated = ArgumentSpecValidator(ARGUMENTS).validate(self._task.args)
-        if validated.error_messages:
-            return {**result, "failed": True, "msg": "; ".join(validated.error_messages)}
-        try:
-            return {**result, **self._outcome(validated.validated_parameters, task_vars or {})}
-        except (SpecInvalid, VersionUnknown) as error:
-            return {**result, "failed": True, "msg": str(error)}
-        except FleetError as error:
-            return {**result, "failed": True, "msg": str(error), "failures": failures(error)}
-
-    def _outcome(self, options: Result, task_vars: Result) -> Result:
+    def outcome(self, options: Result, task_vars: Result) -> Result:
+        """See the module's documentation."""
         if options["bundle"]:
             return _bundled(options)
         directory = versions_directory(options["versions_dir"])

@@ -8,10 +8,9 @@ from __future__ import annotations
 import pathlib
 import typing as t
 
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.control_node import ControlNodeAction
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report import document, table
 
 if t.TYPE_CHECKING:
@@ -24,19 +23,15 @@ ARGUMENTS: dict[str, t.Any] = {
 display = Display()
 
 
-class ActionModule(ActionBase):
+class ActionModule(ControlNodeAction):
     """Runs for every host of a play; the first one also writes the file for all of them."""
 
-    _supports_check_mode = True
+    argument_spec = ARGUMENTS
+    # It describes the run, not a change.
+    _supports_diff = False
 
-    def run(self, tmp: str | None = None, task_vars: Result | None = None) -> Result:
-        """Ansible's entry point. See the module's documentation for options and return values."""
-        result: Result = super().run(tmp, task_vars)
-        validated = ArgumentSpecValidator(ARGUMENTS).validate(self._task.args)
-        if validated.error_messages:
-            return {**result, "failed": True, "msg": "; ".join(validated.error_messages)}
-        options = validated.validated_parameters
-        variables = task_vars or {}
+    def outcome(self, options: Result, variables: Result) -> Result:
+        """See the module's documentation."""
         hosts = list(variables["ansible_play_hosts_all"])
         name = variables["inventory_hostname"]
         if options["path"] and name == variables["ansible_play_hosts"][0]:
@@ -44,9 +39,9 @@ class ActionModule(ActionBase):
             document.write(pathlib.Path(options["path"]), found)
         own = document.host_report(variables)
         if not options["verdict"]:
-            return {**result, "changed": False, "status": own.status}
+            return {"changed": False, "status": own.status}
         display.display(table.render(name, own))
-        return {**result, "changed": False, **_verdict(own)}
+        return {"changed": False, **_verdict(own)}
 
 
 def _verdict(report: document.HostReport) -> Result:

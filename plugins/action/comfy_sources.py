@@ -9,12 +9,11 @@ import datetime
 import pathlib
 import typing as t
 
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, failures, raise_all
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import Lock, read_lock
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.control_node import ControlNodeAction
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.formats import written_files
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources import answers
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.coverage import (
@@ -41,24 +40,13 @@ ARGUMENTS: dict[str, t.Any] = {
 display = Display()
 
 
-class ActionModule(ActionBase):
+class ActionModule(ControlNodeAction):
     """Runs for every host of a play; the first one also writes the files, for all of them."""
 
-    _supports_check_mode = True
-    _supports_diff = True
+    argument_spec = ARGUMENTS
 
-    def run(self, tmp: str | None = None, task_vars: Result | None = None) -> Result:
-        """Ansible's entry point. See the module's documentation for options and return values."""
-        result: Result = super().run(tmp, task_vars)
-        validated = ArgumentSpecValidator(ARGUMENTS).validate(self._task.args)
-        if validated.error_messages:
-            return {**result, "failed": True, "msg": "; ".join(validated.error_messages)}
-        try:
-            return {**result, **self._outcome(validated.validated_parameters, task_vars or {})}
-        except FleetError as error:
-            return {**result, "failed": True, "msg": str(error), "failures": failures(error)}
-
-    def _outcome(self, options: Result, variables: Result) -> Result:
+    def outcome(self, options: Result, variables: Result) -> Result:
+        """See the module's documentation."""
         lock = read_lock(options["lock"])
         _check_target(lock, options["target"])
         sources = sources_of(lock, options["target"])
