@@ -7,7 +7,7 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """Fragments C(host) and C(host.offline)."""
+    """Fragment C(host) with its variants, such as C(host.offline)."""
 
     DOCUMENTATION = r"""
 options:
@@ -77,4 +77,46 @@ options:
     description:
       - Leave the models alone. Defaults to the spec's C(options.skip_models).
     type: bool
+"""
+
+    MODELS = r"""
+options:
+  model_mirrors:
+    description:
+      - Base URLs that are tried first; a file is at C(<base>/sha256/ab/ab12...).
+    type: list
+    elements: str
+    default: []
+  hf_endpoint:
+    description:
+      - Where the Hugging Face Hub is reached from this host.
+    type: str
+  civitai_endpoint:
+    description:
+      - Where civitai is reached from this host.
+    type: str
+  credentials:
+    description:
+      - Host name, or host name and port, to token or key pair. Never shown, logged, or sent to another host.
+    type: dict
+    default: {}
+  allow_http:
+    description:
+      - Allow plain HTTP to other hosts than this one. Defaults to the spec's C(policy.allow_http).
+    type: bool
+"""
+
+    SPACE = r"""
+options:
+  space:
+    description:
+      - What to do where an environment does not fit beside those that there are.
+    type: str
+    default: beside
+    choices:
+      beside: Fail, before anything changes.
+      replace: >-
+        Remove all environments, and the stored wheels that the target has no use for, and make the new one then. Every
+        wheel that is missing has to be offered by its index or URL before, and nothing may run from an environment.
+        There is no way back to an earlier build without making its environment again.
 """

@@ -23,6 +23,7 @@ extends_documentation_fragment:
   - comfyops.fleet.host.offline
   - comfyops.fleet.host.verify
   - comfyops.fleet.host.skip_models
+  - comfyops.fleet.host.space
 attributes:
   check_mode:
     support: full
@@ -69,17 +70,6 @@ options:
     type: list
     elements: str
     default: []
-  space:
-    description:
-      - What to do where an environment does not fit beside those that there are.
-    type: str
-    default: beside
-    choices:
-      beside: Fail, before anything changes.
-      replace: >-
-        Remove all environments, and the stored wheels that the target has no use for, and make the new one then. Every
-        wheel that is missing has to be offered by its index or URL before, and nothing may run from an environment.
-        There is no way back to an earlier build without making its environment again.
 requirements:
   - git 2.30 or newer on the host
 seealso:

@@ -23,6 +23,7 @@ extends_documentation_fragment:
   - comfyops.fleet.host
   - comfyops.fleet.host.offline
   - comfyops.fleet.host.skip_models
+  - comfyops.fleet.host.models
 attributes:
   check_mode:
     support: full
@@ -34,30 +35,6 @@ attributes:
     support: full
   platform:
     platforms: linux
-options:
-  model_mirrors:
-    description:
-      - Base URLs that are tried first; a file is at C(<base>/sha256/ab/ab12...).
-    type: list
-    elements: str
-    default: []
-  hf_endpoint:
-    description:
-      - Where the Hugging Face Hub is reached from this host.
-    type: str
-  civitai_endpoint:
-    description:
-      - Where civitai is reached from this host.
-    type: str
-  credentials:
-    description:
-      - Host name, or host name and port, to token or key pair. Never shown, logged, or sent to another host.
-    type: dict
-    default: {}
-  allow_http:
-    description:
-      - Allow plain HTTP to other hosts than this one. Defaults to the spec's C(policy.allow_http).
-    type: bool
 seealso:
   - module: comfyops.fleet.comfy_models
 """

@@ -33,6 +33,7 @@ extends_documentation_fragment:
   - comfyops.fleet.host.offline
   - comfyops.fleet.host.verify
   - comfyops.fleet.host.skip_models
+  - comfyops.fleet.host.models
 attributes:
   check_mode:
     support: full
@@ -43,29 +44,6 @@ attributes:
   platform:
     platforms: linux
 options:
-  model_mirrors:
-    description:
-      - Base URLs that are tried first; a file is at C(<base>/sha256/ab/ab12...).
-    type: list
-    elements: str
-    default: []
-  hf_endpoint:
-    description:
-      - Where the Hugging Face Hub is reached from this host.
-    type: str
-  civitai_endpoint:
-    description:
-      - Where civitai is reached from this host.
-    type: str
-  credentials:
-    description:
-      - Host name, or host name and port, to token. Never shown, logged, or sent to another host on a redirect.
-    type: dict
-    default: {}
-  allow_http:
-    description:
-      - Allow plain HTTP to other hosts than this one. Defaults to the spec's C(policy.allow_http).
-    type: bool
   model_connections:
     description:
       - How many connections the downloads of this host may have at a time, all together. One for each file, and more

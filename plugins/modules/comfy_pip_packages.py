@@ -37,6 +37,7 @@ extends_documentation_fragment:
   - comfyops.fleet.host
   - comfyops.fleet.host.offline
   - comfyops.fleet.host.verify
+  - comfyops.fleet.host.space
 attributes:
   check_mode:
     support: full
@@ -89,17 +90,6 @@ options:
     type: list
     elements: str
     default: []
-  space:
-    description:
-      - What to do where an environment does not fit beside those that there are.
-    type: str
-    default: beside
-    choices:
-      beside: Fail, before anything changes.
-      replace: >-
-        Remove all environments, and the stored wheels that the target has no use for, and make the new one then. Every
-        wheel that is missing has to be offered by its index or URL before, and nothing may run from an environment.
-        There is no way back to an earlier build without making its environment again.
   model_mirrors:
     description:
       - Content-addressed mirrors, asked for C(<mirror>/sha256/ab/ab12...) before indexes and URLs.
