@@ -60,7 +60,7 @@ class ActionModule(ControlNodeAction):
     argument_spec = ARGUMENTS
     _supports_diff = False
 
-    def outcome(self, options: Result, variables: Result) -> Result:
+    def outcome(self, options: Result, task_vars: Result) -> Result:
         """See the module's documentation."""
         lock = read_lock(options["lock"])
         settings = arguments.settings_from(options, lock.spec)

@@ -42,7 +42,7 @@ class ActionModule(ControlNodeAction):
 
     argument_spec = ARGUMENTS
 
-    def outcome(self, options: Result, variables: Result) -> Result:
+    def outcome(self, options: Result, task_vars: Result) -> Result:
         """See the module's documentation."""
         lock = read_lock(options["lock"])
         target = choose_target(lock, options["target"])

@@ -42,7 +42,7 @@ class ActionModule(ControlNodeAction):
 
     argument_spec = ARGUMENTS
 
-    def outcome(self, options: Result, variables: Result) -> Result:
+    def outcome(self, options: Result, task_vars: Result) -> Result:
         """See the module's documentation."""
         if not options["lists"]:
             raise FleetError(

@@ -30,14 +30,14 @@ class ActionModule(ControlNodeAction):
     # It describes the run, not a change.
     _supports_diff = False
 
-    def outcome(self, options: Result, variables: Result) -> Result:
+    def outcome(self, options: Result, task_vars: Result) -> Result:
         """See the module's documentation."""
-        hosts = list(variables["ansible_play_hosts_all"])
-        name = variables["inventory_hostname"]
-        if options["path"] and name == variables["ansible_play_hosts"][0]:
-            found = {host: document.host_report(variables["hostvars"][host]) for host in hosts}
+        hosts = list(task_vars["ansible_play_hosts_all"])
+        name = task_vars["inventory_hostname"]
+        if options["path"] and name == task_vars["ansible_play_hosts"][0]:
+            found = {host: document.host_report(task_vars["hostvars"][host]) for host in hosts}
             document.write(pathlib.Path(options["path"]), found)
-        own = document.host_report(variables)
+        own = document.host_report(task_vars)
         if not options["verdict"]:
             return {"changed": False, "status": own.status}
         display.display(table.render(name, own))

@@ -45,15 +45,15 @@ class ActionModule(ControlNodeAction):
 
     argument_spec = ARGUMENTS
 
-    def outcome(self, options: Result, variables: Result) -> Result:
+    def outcome(self, options: Result, task_vars: Result) -> Result:
         """See the module's documentation."""
         lock = read_lock(options["lock"])
         _check_target(lock, options["target"])
         sources = sources_of(lock, options["target"])
-        host = variables["inventory_hostname"]
-        is_first = host == variables["ansible_play_hosts"][0]
-        hosts = variables["ansible_play_hosts_all"] if is_first else [host]
-        found = {name: variables["hostvars"][name].get("comfy_verified") for name in hosts}
+        host = task_vars["inventory_hostname"]
+        is_first = host == task_vars["ansible_play_hosts"][0]
+        hosts = task_vars["ansible_play_hosts_all"] if is_first else [host]
+        found = {name: task_vars["hostvars"][name].get("comfy_verified") for name in hosts}
         looks = [look for name in hosts if (look := read_look(name, found[name]))]
         coverages = {
             name: coverage_of(target, [look for look in looks if look.target in (None, name)])

@@ -36,5 +36,5 @@ class ControlNodeAction(ActionBase):
             return {**result, "failed": True, "msg": str(error), "failures": failures(error)}
 
     @abc.abstractmethod
-    def outcome(self, options: Result, variables: Result) -> Result:
-        """What the task returns. options: all of ``argument_spec``. variables: the host's. Raises FleetError."""
+    def outcome(self, options: Result, task_vars: Result) -> Result:
+        """What the task returns. options: all of ``argument_spec``. task_vars: the host's. Raises FleetError."""
