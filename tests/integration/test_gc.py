@@ -95,7 +95,10 @@ def test_downloads_that_nobody_goes_on_with_and_what_was_put_aside(world: World)
         path.write_bytes(b"x" * 5000)
     for path in (old, aside):
         os.utime(path, (time.time() - 8 * DAY, time.time() - 8 * DAY))
-    world.playbooks.succeed("gc", remove=True)
+    said = world.playbooks.succeed("gc", "-e", "remove=false")
+    assert "1 part(s)" in said.output
+    assert (said.changed, old.exists()) == (0, True), "a value of key=value is text"
+    world.playbooks.succeed("gc", "-e", "remove=true")
     assert (old.exists(), new.exists(), aside.exists()) == (False, True, True)
     world.playbooks.succeed("gc", remove=True, comfy_gc_aside_days=5)
     assert not aside.exists()
