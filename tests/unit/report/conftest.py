@@ -35,6 +35,7 @@ PACKAGES: tuple[tuple[str, str, Document], ...] = (
     ("egg", "1.0", {"requires": ["hen"], "required_by": ["node:palette", "package:hen"]}),
     ("gitty", "1.5", {"source": "git", "index": None, "license": "MIT OR Apache-2.0"}),
     ("hen", "1.0", {"requires": ["egg", "leaf<1.9"], "required_by": ["package:egg"]}),
+    ("ink", "0.9", {"source": "sdist", "index": None, "license": "MIT", "required_by": ["spec"]}),
     ("kernels", "1.0.2+torch2.9", {"source": "wheel", "index": None, "requires": ["torch"], "license": "BSD"}),
     ("leaf", "1.5", {"license": "BSD-3-Clause", "required_by": ["package:app", "package:archived", "package:hen"]}),
     ("opencv-contrib-python", "4.12", {"license": "Apache 2.0", "required_by": ["node:palette"]}),
@@ -59,6 +60,7 @@ OTHERS: dict[str, Document] = {
             **BUILD,
         }
     },
+    "ink": {"built_from": {"index": "pytorch-cu130", "file": "ink-0.9.tar.gz", "sha256": "b" * 64, **BUILD}},
     "kernels": {"url": "https://files.example/kernels-1.0.2%2Btorch2.9-py3-none-any.whl"},
     "opencv-python": {"provider": "opencv-contrib-python"},
     "own-tools": {"url": "file:///srv/wheels/own_tools-0.1-py3-none-any.whl"},
@@ -70,7 +72,7 @@ REQUIREMENTS = [
         "lines": ["app", "opencv-python", "nothing ; sys_platform == 'win32'"],
     },
     {"owner": "node:palette", "file": "requirements.txt", "lines": ["egg", "opencv-contrib-python", "torch==2.8"]},
-    {"owner": "spec", "file": None, "lines": ["archived", "gitty", "kernels", "own-tools", "vendor==7.0"]},
+    {"owner": "spec", "file": None, "lines": ["archived", "gitty", "ink", "kernels", "own-tools", "vendor==7.0"]},
 ]
 
 

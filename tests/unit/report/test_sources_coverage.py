@@ -42,7 +42,7 @@ def look(report: Report, host: str = "gpu-1", **values: t.Any) -> Look:
 def test_a_lock_by_itself_is_covered(report: Report) -> None:
     coverage = report.coverages["gpu"]
     assert report.faults == []
-    assert (coverage.declared, coverage.declared_and_locked, coverage.locked) == (10, 10, 13)
+    assert (coverage.declared, coverage.declared_and_locked, coverage.locked) == (11, 11, 14)
     assert (coverage.hosts, coverage.modules) == ((), {})
 
 
@@ -50,8 +50,8 @@ def test_a_host_that_has_everything_is_covered(report: Report) -> None:
     report.looks = [look(report), look(report, "gpu-2")]
     assert report.faults == []
     coverage = report.coverages["gpu"]
-    assert {host: coverage.installed(host) for host in coverage.hosts} == {"gpu-1": 12, "gpu-2": 12}
-    assert (coverage.to_install, coverage.locked) == (12, 13)
+    assert {host: coverage.installed(host) for host in coverage.hosts} == {"gpu-1": 13, "gpu-2": 13}
+    assert (coverage.to_install, coverage.locked) == (13, 14)
 
 
 def test_what_is_declared_and_not_locked_has_no_source(report: Report) -> None:
@@ -61,7 +61,7 @@ def test_what_is_declared_and_not_locked_has_no_source(report: Report) -> None:
         ' Run lock.yml; if it stays away on purpose, add "missing-one" to python.exclude'
     ]
     coverage = report.coverages["gpu"]
-    assert (coverage.declared, coverage.declared_and_locked) == (11, 10)
+    assert (coverage.declared, coverage.declared_and_locked) == (12, 11)
     report.document["spec"]["python"] = {"exclude": ["missing.one"]}
     assert report.faults == []
 
@@ -106,7 +106,7 @@ def test_what_is_missing_or_another_version_on_a_host(report: Report) -> None:
         "gpu-1: leaf 1.5 is not installed. Run realize.yml with the same version",
         "gpu-1: torch is 2.9.0, and the lock says 2.9.0+cu130. Run realize.yml with the same version",
     ]
-    assert report.coverages["gpu"].installed("gpu-1") == 10
+    assert report.coverages["gpu"].installed("gpu-1") == 11
 
 
 def test_what_is_from_elsewhere_on_a_host(report: Report) -> None:

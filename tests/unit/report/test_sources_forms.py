@@ -57,20 +57,22 @@ def test_markdown_has_the_sections_of_the_document_it_replaces(report: Report) -
     text = report.file("sources.md")
     found = tables(text)
     summary = found["Summary statistics"]
-    assert summary[-1] == ["**all**", "**13**", "**100.0 %**", "**84 kB**", "**100.0 %**"]
-    assert summary[2][:3] == ["PyPI", "6", "46.1 %"]
+    assert summary[-1] == ["**all**", "**14**", "**100.0 %**", "**87 kB**", "**100.0 %**"]
+    assert summary[2][:3] == ["PyPI", "6", "42.9 %"]
     assert {row[0] for row in summary[3:-1]} >= {"built from git", "built from a source archive", "index pytorch-cu130"}
-    assert [row[0] for row in found["Built from source (2)"][2:]] == ["**archived**", "**gitty**"]
-    reasons = {row[0]: row[2] for row in found["Not from the default index, and why (7)"][2:]}
+    assert [row[0] for row in found["Built from source (3)"][2:]] == ["**archived**", "**gitty**", "**ink**"]
+    reasons = {row[0]: row[2] for row in found["Not from the default index, and why (8)"][2:]}
     assert reasons["**torch**"] == "bound to the index pytorch-cu130: https://torch.example/whl/cu130"
+    assert reasons["**archived**"] == "named by its URL: built from https://files.example/archived-3.0.tar.gz"
+    assert reasons["**ink**"] == "no wheel fits: built from ink-0.9.tar.gz of https://torch.example/whl/cu130"
     assert reasons["**opencv-python**"] == (
         "opencv-contrib-python is installed in its place; this has no content of its own"
     )
     assert ["**leaf**", "1.5", "below 1.9", "**hen**", "`leaf<1.9`"] in found["Who keeps what below which version (3)"]
     built = [row[:3] for row in found["Built for a torch, a CUDA or a GPU (1)"][2:]]
     assert built == [["**kernels**", "1.0.2+torch2.9", "torch 2.9"]]
-    assert len(found["Hashes"]) == 2 + 13
-    assert "    PyPI                              46.1 %  ##################" in text.splitlines()
+    assert len(found["Hashes"]) == 2 + 14
+    assert "    PyPI                              42.9 %  #################" in text.splitlines()
 
 
 def test_json_is_of_its_schema_and_adds_up(report: Report) -> None:
@@ -79,7 +81,7 @@ def test_json_is_of_its_schema_and_adds_up(report: Report) -> None:
     jsonschema.Draft202012Validator(schema).validate(json.loads(report.file("sources.json")))
     target = read_json(report)["targets"]["gpu"]
     for name in ("by_source", "by_owner", "by_license", "by_subject"):
-        assert sum(part["count"] for part in target[name]) == target["count"] == len(target["packages"]) == 13
+        assert sum(part["count"] for part in target[name]) == target["count"] == len(target["packages"]) == 14
         assert sum(part["size"] for part in target[name]) == target["size"]
         assert sum(part["count_share"] for part in target[name]) == 100
         assert sum(part["size_share"] for part in target[name]) == 100

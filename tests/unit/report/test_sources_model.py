@@ -31,12 +31,12 @@ def test_every_source_has_its_words(report: Report) -> None:
         "index pytorch-cu130": 1,
         "wheel by its URL": 1,
         "wheel of the control node": 1,
-        "built from a source archive": 1,
+        "built from a source archive": 2,
         "built from git": 1,
         "stand-in for another package": 1,
         "brought by the host's image": 1,
     }
-    assert [name for name, entry in report.target.by_name.items() if entry.is_built] == ["archived", "gitty"]
+    assert [name for name, entry in report.target.by_name.items() if entry.is_built] == ["archived", "gitty", "ink"]
 
 
 def test_where_each_file_is(report: Report) -> None:
@@ -44,6 +44,7 @@ def test_where_each_file_is(report: Report) -> None:
     assert origins["leaf"] is None
     assert origins["torch"] == "https://torch.example/whl/cu130"
     assert origins["archived"] == "https://files.example/archived-3.0.tar.gz"
+    assert origins["ink"] == "ink-0.9.tar.gz of https://torch.example/whl/cu130"
     assert origins["gitty"] == f"git+https://git.example/people/gitty.git@{'c0ffee' * 6}c0ff#subdirectory=python"
     assert origins["kernels"] == "https://files.example/kernels-1.0.2%2Btorch2.9-py3-none-any.whl"
 
@@ -66,7 +67,7 @@ def test_who_needs_it_alone_and_what_several_need(report: Report) -> None:
     }
     assert {name: found[name] for name in expected} == expected
     assert labels(report.target.by_owner) == {
-        "the spec": 5,
+        "the spec": 6,
         "several of these": 3,
         "core": 2,
         "node palette": 2,

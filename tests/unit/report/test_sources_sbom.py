@@ -85,6 +85,8 @@ def test_what_identifies_packages_for_others(report: Report) -> None:
     kernels = "https://files.example/kernels-1.0.2%2Btorch2.9-py3-none-any.whl"
     assert purls["package:kernels"].qualifiers == {"download_url": kernels}
     assert purls["package:archived"].qualifiers == {"download_url": "https://files.example/archived-3.0.tar.gz"}
+    ink = {"file_name": "ink-0.9.tar.gz", "repository_url": "https://torch.example/whl/cu130"}
+    assert purls["package:ink"].qualifiers == ink
     own = purls["package:own-tools"]
     assert (own.type, own.qualifiers["file_name"]) == ("generic", "own_tools-0.1-py3-none-any.whl")
     assert own.qualifiers["checksum"].startswith("sha256:")
@@ -114,6 +116,10 @@ def test_what_was_built_says_of_what_and_with_what(report: Report) -> None:
         }
     ]
     assert gitty["pedigree"]["commits"][0]["uid"] == "c0ffee" * 6 + "c0ff"
+    ink = found["package:ink"]
+    assert "externalReferences" not in ink
+    archive = f"ink-0.9.tar.gz of the index pytorch-cu130 (sha256 {'b' * 64})"
+    assert ink["pedigree"]["notes"].startswith(f"Built from {archive} with Python 3.11.9 and setuptools 80.9.0")
     assert gitty["pedigree"]["notes"] == f"Built with Python 3.11.9 and setuptools 80.9.0 (sha256 {'9' * 64})"
 
 
@@ -147,6 +153,7 @@ def test_who_depends_on_whom(report: Report) -> None:
 
 def test_nothing_of_the_control_node_is_in_it(report: Report) -> None:
     report.package("archived")["built_from"]["url"] = "file:///srv/archived-3.0.tar.gz"
+    report.document["targets"]["gpu"]["indexes"]["pytorch-cu130"] = "file:///srv/index"
     report.package("gitty")["built_from"]["git"] = "file:///srv/gitty.git"
     report.document["nodes"][0]["repo"] = "file:///srv/palette.git"
     report.document["models"][0]["url"] = "file:///srv/one.safetensors"

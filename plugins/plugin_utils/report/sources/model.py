@@ -46,14 +46,17 @@ _LABELS: t.Final = {
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """A package of a target. source: in words. origin: the URL of its index, file or repository, where it has one.
+    """A package of a target. source: in words. origin: the URL of its index, file or repository, where it has one;
+    of what was built of an index's archive, that archive in words.
 
+    index_url: of the index that its file is from, or the archive that it was built of, where the lock has that.
     owners: all who need it, themselves or through other packages; direct: those who ask for it by its name.
     """
 
     package: Package
     source: str
     origin: str | None
+    index_url: str | None
     subject: str
     license: licenses.License
     direct: tuple[str, ...]
@@ -63,6 +66,11 @@ class Entry:
     def is_built(self) -> bool:
         """Whether its wheel was built, and not published by somebody."""
         return self.package.built_from is not None
+
+    @property
+    def is_of_index(self) -> bool:
+        """Whether an index has its file, or the archive that it was built of."""
+        return self.package.source == INDEX or "index" in (self.package.built_from or {})
 
     @property
     def is_of_default_index(self) -> bool:
@@ -191,6 +199,7 @@ def _entry(package: Package, target: Target, found: graph.Graph) -> Entry:
         package=package,
         source=_source(package, target),
         origin=_origin(package, target),
+        index_url=_index_url(package, target),
         subject=subject_of(package.name),
         license=licenses.NO_CONTENT if package.source == SHIM else licenses.read_license(package.license),
         direct=tuple(sorted(direct, key=graph.owner_order)),
@@ -214,8 +223,16 @@ def _origin(package: Package, target: Target) -> str | None:
     if built and "url" in built:
         return str(built["url"])
     if built:
-        return f"{target.indexes.get(built['index']) or built['index']}: {built['file']}"
+        url = target.indexes.get(built["index"])
+        return f"{built['file']} of {url or 'the index ' + built['index']}"
     return package.url or target.indexes.get(package.index or DEFAULT_INDEX)
+
+
+def _index_url(package: Package, target: Target) -> str | None:
+    index = (package.built_from or {}).get("index") or (
+        package.index or DEFAULT_INDEX if package.source == INDEX else None
+    )
+    return target.indexes.get(index) if index else None
 
 
 def _size(entry: Entry) -> int:

@@ -161,15 +161,15 @@ def _purl(entry: Entry) -> PackageURL | None:
     package, built = entry.package, entry.package.built_from or {}
     if package.source == SHIM:
         return None
-    if package.source == FILE or _is_local(entry.origin):
+    if package.source == FILE or _is_local(entry.origin) or _is_local(entry.index_url):
         # One of ours: a package of that name on the public index is another one.
         local = {"file_name": package.file or "", "checksum": f"sha256:{package.sha256}"}
         return PackageURL("generic", None, package.name, package.version, local)
     qualifiers = {
-        INDEX: {"file_name": package.file, "repository_url": entry.origin},
+        INDEX: {"file_name": package.file, "repository_url": entry.index_url},
         WHEEL: {"download_url": package.url},
         GIT: {"vcs_url": entry.origin},
-        SDIST: {"download_url": built.get("url")},
+        SDIST: {"download_url": built.get("url"), "file_name": built.get("file"), "repository_url": entry.index_url},
     }.get(package.source, {})
     return PackageURL("pypi", None, package.name, package.version, {k: v for k, v in qualifiers.items() if v})
 
@@ -188,7 +188,7 @@ def _references(entry: Entry) -> c.Iterator[ExternalReference]:
         )
     if "git" in built:
         yield from _scm(built["git"], built["commit"])
-    elif built and not _is_local(built["url"]):
+    elif "url" in built and not _is_local(built["url"]):
         yield ExternalReference(
             type=ExternalReferenceType.SOURCE_DISTRIBUTION, url=XsUri(built["url"]), hashes=_hashes(built["sha256"])
         )
@@ -202,7 +202,10 @@ def _pedigree(package: Package) -> Pedigree | None:
     if not built:
         return None
     held = ", ".join(f"{each['name']} {each['version']} (sha256 {each['sha256']})" for each in built["requires"])
-    notes = f"Built with Python {built['python']} and {held or 'nothing else'}"
+    of_index = (
+        f" from {built['file']} of the index {built['index']} (sha256 {built['sha256']})" if "file" in built else ""
+    )
+    notes = f"Built{of_index} with Python {built['python']} and {held or 'nothing else'}"
     commits = []
     if "git" in built:
         url = None if _is_local(built["git"]) else XsUri(_uri(built["git"]))

@@ -170,7 +170,7 @@ def _reason(entry: Entry) -> str:
         "index": f"bound to the index {package.index}: {entry.origin}",
         "wheel": f"named by its URL: {package.url}",
         "file": f"a file of the control node: {package.url}",
-        "sdist": f"no wheel fits: built from {entry.origin}",
+        "sdist": f"{'no wheel fits' if entry.is_of_index else 'named by its URL'}: built from {entry.origin}",
         "git": f"named by its repository: {entry.origin}",
         "shim": f"{package.provider} is installed in its place; this has no content of its own",
         "provided": "the host's image has it; nothing is downloaded",
