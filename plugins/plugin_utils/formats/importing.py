@@ -171,23 +171,41 @@ def _bounded(
     """The candidates with the bounds of constraint files, which ask for nothing themselves."""
     result = list(kept)
     for constraint in constraints:
-        places = [place for place, candidate in enumerate(result) if candidate.name == constraint.name]
-        statement, outcome, detail = constraint.statement, DROPPED, ""
-        if not places:
-            detail = "it bounds a package that the lists do not name; python.overrides would bound it for all"
-        for place in places:
-            wanted = result[place]
-            if wanted.entry is not None:
-                detail = f"{wanted.statement.place} says exactly what it is"
-            elif constraint.entry is not None or impossible([wanted.requirement, constraint.requirement]):
-                outcome = DECISION
-                detail = f"it bounds {wanted.statement.place} ({wanted.statement.shown}), and both cannot hold"
-            else:
-                both = joined(constraint.requirement, wanted.requirement)
-                result[place] = dataclasses.replace(wanted, requirement=both)
-                outcome, detail = MERGED, f"into {wanted.statement.place}"
-        numbered[statement.number] = statement.account(outcome, detail)
+        outcomes = []
+        for place, candidate in enumerate(result):
+            if candidate.name == constraint.name:
+                result[place], outcome = _bound(candidate, constraint)
+                outcomes.append(outcome)
+        numbered[constraint.statement.number] = min(outcomes or [_bounds_nothing(constraint)], key=_weight)
     return result
+
+
+def _bound(wanted: Candidate, constraint: Candidate) -> tuple[Candidate, Account]:
+    """A candidate with the bounds of a constraint, and what became of the constraint there."""
+    line, account = wanted.statement, constraint.statement.account
+    marker = constraint.requirement.marker
+    if wanted.entry is not None:
+        return wanted, account(DROPPED, f"{line.place} says exactly what it is")
+    if marker is not None and str(marker) != str(wanted.requirement.marker):
+        return wanted, account(
+            DECISION,
+            f"it bounds {line.place} ({line.shown}) only where {marker} holds. Write a line for these hosts and one"
+            f" for the others, such as {constraint.requirement}",
+        )
+    if constraint.entry is not None or impossible([wanted.requirement, constraint.requirement]):
+        return wanted, account(DECISION, f"it bounds {line.place} ({line.shown}), and both cannot hold")
+    both = joined(constraint.requirement, wanted.requirement)
+    return dataclasses.replace(wanted, requirement=both), account(MERGED, f"into {line.place}")
+
+
+def _bounds_nothing(constraint: Candidate) -> Account:
+    what = "it bounds a package that the lists do not name; python.overrides would bound it for all"
+    return constraint.statement.account(DROPPED, what)
+
+
+def _weight(account: Account) -> int:
+    """Of what became of one line for several others, a person has to know first what is undecided."""
+    return (DECISION, MERGED, DROPPED).index(account.outcome)
 
 
 def _kept(candidates: c.Sequence[Candidate], bound: Bound) -> Account:

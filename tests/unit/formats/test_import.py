@@ -229,6 +229,26 @@ def test_constraints_bound_what_is_asked_for(tmp_path: Path) -> None:
     assert said["c>=2"].startswith("decision: it bounds list0.txt, line 3 (c<1), and both cannot hold")
 
 
+def test_a_constraint_for_some_hosts_alone_is_decided_by_a_person(tmp_path: Path) -> None:
+    old, new = "a ; python_version < '3.12'", "a>=1 ; python_version >= '3.12'"
+    (tmp_path / "bounds.txt").write_text("a<2 ; python_version < '3.12'\nb<2\n")
+    found = imported(tmp_path, f"-c bounds.txt\na\n{new}\nb ; sys_platform == 'linux'\n")
+    assert found.packages == ["a", 'a>=1; python_version >= "3.12"', 'b<2; sys_platform == "linux"']
+    said = outcomes(found)
+    assert said["a<2 ; python_version < '3.12'"] == (
+        'decision: it bounds list0.txt, line 2 (a) only where python_version < "3.12" holds. Write a line for these'
+        ' hosts and one for the others, such as a<2; python_version < "3.12"'
+    )
+    assert said["b<2"] == "merged: into list0.txt, line 4"
+    assert imported(tmp_path, f"-c bounds.txt\n{old}\n").packages == ['a<2; python_version < "3.12"']
+
+
+def test_what_bounds_several_lines_is_undecided_when_it_is_for_one(tmp_path: Path) -> None:
+    (tmp_path / "bounds.txt").write_text("a<2\n")
+    found = imported(tmp_path, "-c bounds.txt\na>=2 ; python_version < '3.12'\na>=1 ; python_version >= '3.12'\n")
+    assert outcomes(found)["a<2"].startswith("decision: it bounds list0.txt, line 2")
+
+
 def test_lists_in_the_encoding_of_a_shell_elsewhere(tmp_path: Path) -> None:
     found = imported(
         tmp_path, "a==1\r\nb==2\r\n".encode("utf-16"), b"\xef\xbb\xbfc==3\n", "d==4 # gr\u00fcn".encode("latin-1")
