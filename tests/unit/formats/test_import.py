@@ -299,8 +299,20 @@ def test_a_new_spec_is_one_that_can_be_used(tmp_path: Path) -> None:
     assert extended == {"schema_version": 3, "version_id": "more", "extends": "new", "python_packages": ["black"]}
     with pytest.raises(VersionUnknown, match="there is no version 'nwe'"):
         new_spec(tmp_path, "more", "nwe", fragment)
-    with pytest.raises(SpecInvalid, match="contradicts"):
+    bad = re.escape(str(tmp_path / "bad.json"))
+    with pytest.raises(SpecInvalid, match=f"^{bad}: /python_packages/1: .*contradicts"):
         new_spec(tmp_path, "bad", None, {"python_packages": ["a==1", "a==2"]})
+
+
+@pytest.mark.parametrize("version", ["../outside", "a/b", "", "-e", "a b", "x" * 65, "old.lock"])
+def test_an_id_that_cannot_be_one_is_refused_before_anything_is_written(tmp_path: Path, version: str) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tempfile.tempdir", str(scratch))
+        with pytest.raises(FleetError, match=r"is no version id\. Write letters, digits"):
+            new_spec(tmp_path, version, None, {"python_packages": ["a==1"]})
+    assert list(scratch.rglob("*")) == []
 
 
 def test_a_list_that_is_not_there_is_an_error(tmp_path: Path) -> None:
