@@ -41,7 +41,8 @@ options:
     choices:
       listed: Change nothing; return RV(garbage) and print it.
       absent: Remove it.
-      named: Change nothing; return RV(named) alone, for other hosts that share the store or the cache.
+      named: Change nothing; return RV(named) alone, for other hosts that share the store or the cache. A build that
+        stays, and of which no lock is known, is a failure here too.
   versions_dir:
     description:
       - Directory on the control node with the locks that are kept. By default C(versions) of the working directory,
@@ -163,9 +164,10 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.change import Plan
 from ansible_collections.comfyops.fleet.plugins.module_utils.converge import converge
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, fail, raise_all
 from ansible_collections.comfyops.fleet.plugins.module_utils.garbage.apply import apply
-from ansible_collections.comfyops.fleet.plugins.module_utils.garbage.named import read_names
+from ansible_collections.comfyops.fleet.plugins.module_utils.garbage.named import Named, read_names
 from ansible_collections.comfyops.fleet.plugins.module_utils.garbage.observe import Item, observe, observe_builds
-from ansible_collections.comfyops.fleet.plugins.module_utils.garbage.plan import Rules, plan
+from ansible_collections.comfyops.fleet.plugins.module_utils.garbage.plan import Rules, plan, unknown
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import Layout
 
 OPTIONS = {
     **arguments.ROOT,
@@ -184,9 +186,7 @@ class Look:
 
     def __init__(self, params: dict[str, t.Any]) -> None:
         self._layout = arguments.layout_from(params)
-        self._rules = Rules(
-            read_names(params["named"]), params["keep_builds"], params["part_days"], params["aside_days"]
-        )
+        self._rules = rules_from(params)
         self.items: tuple[Item, ...] = ()
 
     def __call__(self) -> Plan:
@@ -206,16 +206,27 @@ class Look:
         return {"garbage": garbage, "freed": sum(item.size for item in self.items)}
 
 
+def rules_from(params: dict[str, t.Any]) -> Rules:
+    """What stays, as the options say it."""
+    return Rules(read_names(params["named"]), params["keep_builds"], params["part_days"], params["aside_days"])
+
+
+def needed(layout: Layout, rules: Rules) -> Named:
+    """What the builds that stay need. Raises FleetError where that is not known of one."""
+    builds = observe_builds(layout, time.time())
+    kept = builds.newest(rules.keep_builds)
+    raise_all(unknown(builds, kept, rules))
+    return builds.named_by(kept)
+
+
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec=OPTIONS, supports_check_mode=True)
     layout = arguments.layout_from(module.params)
-    if module.params["state"] == "named":
-        builds = observe_builds(layout, time.time())
-        named = builds.named_by(builds.newest(module.params["keep_builds"]))
-        module.exit_json(changed=False, named=named.result())
     look = Look(module.params)
     try:
+        if module.params["state"] == "named":
+            module.exit_json(changed=False, named=needed(layout, rules_from(module.params)).result())
         planned = look()
         raise_all(planned.obstacles)
     except FleetError as error:

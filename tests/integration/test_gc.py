@@ -119,9 +119,19 @@ def test_hosts_that_share_a_store_are_asked_first(world: World) -> None:
     alone = world.playbooks.run("gc", "--limit", "machine", remove=True, comfy_gc_keep_builds=0)
     assert alone.returncode == 2
     assert "what other needs of what the hosts share is not known" in alone.output
+    (record,) = (world.directory / "other/state/locks").iterdir()
+    kept = record.rename(world.directory / record.name)
+    unknown = world.playbooks.run("gc", remove=True, comfy_gc_keep_builds=0)
+    assert (unknown.returncode, blob.is_file()) == (2, True)
+    assert f"{record.stem}: what this build needs is not known: no lock of it is recorded" in unknown.output
+    assert [unknown.recap[host]["failed"] for host in hosts] == [1, 1], "neither host removes what the other may need"
+    kept.rename(record)
     world.playbooks.succeed("gc", remove=True, comfy_gc_keep_builds=0)
     assert blob.is_file(), "the other host serves it"
     world.playbooks.succeed("realize")
+    (record,) = (path for path in record.parent.iterdir() if path != record)
+    kept = record.rename(world.directory / record.name)
     world.playbooks.succeed("gc", remove=True, comfy_gc_keep_builds=0)
-    assert not blob.exists()
+    assert not blob.exists(), "the lock in the versions directory is known of the build that has lost its own"
+    kept.rename(record)
     assert world.playbooks.succeed("realize").changed == 0

@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
+import collections.abc as c
 import dataclasses
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.change import Change, Plan
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.comfyops.fleet.plugins.module_utils.garbage import observe
 from ansible_collections.comfyops.fleet.plugins.module_utils.garbage.named import Named
-from ansible_collections.comfyops.fleet.plugins.module_utils.garbage.observe import Item, State
+from ansible_collections.comfyops.fleet.plugins.module_utils.garbage.observe import Builds, Item, State
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import human
 
 GARBAGE = "garbage"
@@ -44,8 +45,21 @@ def plan(state: State, rules: Rules) -> tuple[Plan, tuple[Item, ...]]:
     doomed = sorted((item for item in state.items if judge.is_garbage(item)), key=_largest_first)
     unnamed = state.linked & {item.name for item in state.items if item.kind == observe.MODEL} - named.models
     notes = (f"{len(unnamed)} model(s) stay that no lock names: links in MODELS_DIR lead to them",) if unnamed else ()
-    return Plan(tuple(_change(item) for item in doomed), obstacles=_unknown(state, kept, rules), notes=notes), (
+    return Plan(tuple(_change(item) for item in doomed), obstacles=unknown(state.builds, kept, rules), notes=notes), (
         *doomed,
+    )
+
+
+def unknown(builds: Builds, kept: c.Iterable[str], rules: Rules) -> tuple[FleetError, ...]:
+    """A fault for each of the ``kept`` builds whose lock neither the host has nor anybody else."""
+    return tuple(
+        FleetError(
+            "what this build needs is not known: no lock of it is recorded",
+            where=name,
+            remedy="Realize its version, or remove it with delete.yml",
+        )
+        for name in sorted(kept)
+        if builds.found[name].named is None and name not in rules.named.builds
     )
 
 
@@ -78,18 +92,6 @@ class _Judge:
 
 def _newest_uv(state: State) -> str | None:
     return min(((item.days, item.name) for item in state.items if item.kind == observe.UV), default=(0, None))[1]
-
-
-def _unknown(state: State, kept: set[str], rules: Rules) -> tuple[FleetError, ...]:
-    return tuple(
-        FleetError(
-            "what this build needs is not known: no lock of it is recorded",
-            where=name,
-            remedy="Realize its version, or remove it with delete.yml",
-        )
-        for name in sorted(kept)
-        if state.builds.found[name].named is None and name not in rules.named.builds
-    )
 
 
 def _largest_first(item: Item) -> tuple[int, str]:
