@@ -73,7 +73,7 @@ def installed(site: pathlib.Path) -> dict[str, str]:
 def test_what_is_exported_installs_and_a_second_export_changes_nothing(locked: World) -> None:
     place = locked.directory / "exports"
     where = {"comfy_export_dir": str(place)}
-    foretold = locked.playbooks.succeed("export", "--check", "--diff", format="requirements", **where)
+    foretold = locked.playbooks.succeed("export", "--check", "--diff", **where)
     assert "+./wheels/own-1.0-py3-none-any.whl" in foretold.output
     assert not place.exists()
     done = locked.playbooks.succeed("export", format="requirements", **where)
