@@ -77,9 +77,14 @@ class Layout:
         return self.root / "data"
 
     @property
+    def data_cache(self) -> pathlib.Path:
+        """What libraries and nodes fetch and compile by themselves."""
+        return self.data / "cache"
+
+    @property
     def hf_home(self) -> pathlib.Path:
         """HF_HOME: what libraries of the Hub keep, and models that they are to find there."""
-        return self.data / "cache" / "huggingface"
+        return self.data_cache / "huggingface"
 
     @property
     def agent(self) -> pathlib.Path:
@@ -100,6 +105,11 @@ class Layout:
     def models_progress(self) -> pathlib.Path:
         """How far the downloads of models are, or were when they ended last."""
         return self.state / "progress" / "models.json"
+
+    @property
+    def seed_record(self) -> pathlib.Path:
+        """The process that serves models to the site, while one does."""
+        return self.state / "seed.json"
 
     @property
     def served_locks(self) -> pathlib.Path:
