@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import collections.abc as c
+import contextlib
 import dataclasses
 import functools
 import operator
@@ -19,6 +20,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.bundle.names import
 from ansible_collections.comfyops.fleet.plugins.module_utils.garbage.named import Named, names_of
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import Layout
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.serving import lock_record, recorded_lock
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import freed
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.held import fetched, pushed
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.store import list_of, store_of
 
@@ -107,39 +109,27 @@ def _items(layout: Layout, names: c.Iterable[str], now: float) -> c.Iterator[Ite
         PYTHON: layout.agent / "python",
         ASIDE: layout.aside,
     }
-    yield from (_item(BUILD, layout.builds / name, now) for name in names)
+    yield from _present(BUILD, (layout.builds / name for name in names), now)
     for kind, directory in directories.items():
-        yield from (_item(kind, path, now) for path in _children(directory))
-    yield from (_item(UV, path, now) for path in _children(layout.agent) if path.name.startswith("uv-"))
-    yield from (_item(MODEL, path, now) for half in _children(layout.store) for path in _children(half))
+        yield from _present(kind, _children(directory), now)
+    yield from _present(UV, (path for path in _children(layout.agent) if path.name.startswith("uv-")), now)
+    yield from _present(MODEL, (path for half in _children(layout.store) for path in _children(half)), now)
     for directory in (layout.partial, waiting(layout)):
-        yield from (_item(PART, path, now) for path in _children(directory) if path.is_file())
-    for path in _children(store_of(layout)):
-        if path.is_dir():
-            yield _item(WHEEL, path, now)._replace(also=(list_of(path),))
+        yield from _present(PART, (path for path in _children(directory) if path.is_file()), now)
+    yield from _present(WHEEL, (path for path in _children(store_of(layout)) if path.is_dir()), now, also=list_of)
     for directory in (pushed(layout), fetched(layout)):
-        yield from (_item(FILE, path, now) for path in _children(directory))
+        yield from _present(FILE, _children(directory), now)
 
 
-def _item(kind: str, path: pathlib.Path, now: float) -> Item:
-    return Item(kind, path.name, path, size_of(path), (now - path.lstat().st_mtime) / _DAY)
-
-
-def size_of(path: pathlib.Path) -> int:
-    """Bytes on disk that are free once ``path`` is gone: what has another name elsewhere stays."""
-    total = 0
-    inside: dict[tuple[int, int], tuple[int, int, int]] = {}
-    for each in (path, *path.rglob("*")) if path.is_dir() and not path.is_symlink() else (path,):
-        status = each.lstat()
-        key = (status.st_dev, status.st_ino)
-        if each.is_dir() or key not in inside:
-            inside[key] = (status.st_blocks * 512, 1 if each.is_dir() else status.st_nlink, 1)
-        else:
-            size, names, seen = inside[key]
-            inside[key] = (size, names, seen + 1)
-    for size, names, seen in inside.values():
-        total += size if seen >= names else 0
-    return total
+def _present(
+    kind: str, paths: c.Iterable[pathlib.Path], now: float, also: c.Callable[[pathlib.Path], pathlib.Path] | None = None
+) -> c.Iterator[Item]:
+    """Items of one kind; what another host, or another program, has removed meanwhile is none."""
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
+            days = (now - path.lstat().st_mtime) / _DAY
+            more = (also(path),) if also else ()
+            yield Item(kind, path.name, path, sum(freed((path, *more)).values()), days, more)
 
 
 def _linked(layout: Layout) -> c.Iterator[str]:
@@ -151,4 +141,7 @@ def _linked(layout: Layout) -> c.Iterator[str]:
 
 
 def _children(directory: pathlib.Path) -> list[pathlib.Path]:
-    return sorted(directory.iterdir()) if directory.is_dir() else []
+    try:
+        return sorted(directory.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []

@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+import collections
 import collections.abc as c
+import contextlib
 import os
 import pathlib
+import stat
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.change import Need, Plan
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
@@ -16,6 +19,8 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import 
 # What every file system keeps free beside the plan: receipts, logs, directory entries.
 RESERVE = 32 * 1024 * 1024
 _THOUSAND = 1000
+# stat(2): what st_blocks counts.
+_BLOCK = 512
 
 
 def nearest_existing(path: pathlib.Path) -> pathlib.Path:
@@ -46,6 +51,35 @@ def shortages(needs: c.Iterable[Need], freed: c.Mapping[int, int] | None = None)
         if size
         for fault in _shortage(places[device], size, (freed or {}).get(device, 0), remedies[device])
     ]
+
+
+def freed(doomed: c.Iterable[pathlib.Path]) -> dict[int, int]:
+    """The bytes on disk, by device, that come free when these files and directories go.
+
+    A file counts when all of its names go: the others keep it. What goes away while it is looked at does not count.
+    """
+    names: collections.Counter[tuple[int, int]] = collections.Counter()
+    statuses: dict[tuple[int, int], os.stat_result] = {}
+    for path in (inside for top in doomed for inside in _with_content(top)):
+        with contextlib.suppress(FileNotFoundError):
+            status = os.lstat(path)
+            key = status.st_dev, status.st_ino
+            names[key] += 1
+            statuses[key] = status
+    free: dict[int, int] = {}
+    for key, status in statuses.items():
+        # A directory's links are those of its content.
+        if stat.S_ISDIR(status.st_mode) or names[key] >= status.st_nlink:
+            free[status.st_dev] = free.get(status.st_dev, 0) + status.st_blocks * _BLOCK
+    return free
+
+
+def _with_content(top: pathlib.Path) -> c.Iterator[str]:
+    yield str(top)
+    if top.is_symlink():
+        return
+    for parent, directories, files in os.walk(top):
+        yield from (f"{parent}/{name}" for name in (*directories, *files))
 
 
 def _shortage(place: pathlib.Path, size: int, freed: int, remedies: c.Iterable[str]) -> list[FleetError]:

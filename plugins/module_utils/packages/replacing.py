@@ -9,7 +9,6 @@ all while a program runs from it.
 
 from __future__ import annotations
 
-import collections
 import collections.abc as c
 import os
 import pathlib
@@ -21,7 +20,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.change import Chang
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, raise_all
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.atomic import remove_tree
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.context import Context
-from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import human, shortages
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import freed, human, shortages
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.digest import DIGEST_LENGTH
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import SHIM, Package
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.batches import batches
@@ -38,7 +37,6 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.packages.uv_faults 
 
 MAKE_ROOM = "make room"
 _ENVIRONMENT = re.compile(rf"[0-9a-f]{{{DIGEST_LENGTH}}}")
-_BLOCK = 512
 _SHOWN = 3
 _DRY_RUN = ("pip", "install", "--dry-run", "--no-deps", "--require-hashes", "--only-binary", ":all:")
 
@@ -80,7 +78,7 @@ def find_old(context: Context) -> Old:
     layout = context.layout
     environments = tuple(layout.envs / name for name in _listed(layout.envs) if _ENVIRONMENT.fullmatch(name))
     entries = _unwanted(context)
-    return Old(environments, entries, _freed((*environments, *entries)), _programs(environments))
+    return Old(environments, entries, freed((*environments, *entries)), _programs(environments))
 
 
 def make_room(
@@ -155,24 +153,6 @@ def _listed(directory: pathlib.Path) -> list[str]:
         return sorted(os.listdir(directory))
     except OSError:
         return []
-
-
-def _freed(doomed: c.Iterable[pathlib.Path]) -> dict[int, int]:
-    """The bytes by device that come free: those of files all of whose names go."""
-    names: collections.Counter[tuple[int, int]] = collections.Counter()
-    statuses: dict[tuple[int, int], os.stat_result] = {}
-    for top in doomed:
-        for parent, _directories, files in os.walk(top):
-            for file in files:
-                status = os.lstat(f"{parent}/{file}")
-                key = status.st_dev, status.st_ino
-                names[key] += 1
-                statuses[key] = status
-    freed: dict[int, int] = {}
-    for key, status in statuses.items():
-        if names[key] >= status.st_nlink:
-            freed[status.st_dev] = freed.get(status.st_dev, 0) + status.st_blocks * _BLOCK
-    return freed
 
 
 def _programs(environments: c.Collection[pathlib.Path]) -> tuple[str, ...]:
