@@ -73,6 +73,7 @@ docs: setup-test ## The documentation of modules, roles and playbooks, and the c
 	    --check-extra-docs-refs .
 	$(BIN)/antsibull-changelog lint
 	$(BIN)/python -m tests.checks.module_docs
+	$(BIN)/python -m tests.checks.role_docs
 
 .PHONY: units
 units: setup-test ## The tests of tests/unit.

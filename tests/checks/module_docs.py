@@ -4,14 +4,12 @@
 """What the documentation of modules must have beyond what ansible-test demands: python -m tests.checks.module_docs.
 
 Every module says how it behaves (the house attributes), its examples name it in full, every returned value has a
-sample, and the action group in meta/runtime.yml has exactly the modules of the collection. The inventories name only
-variables that the role has.
+sample, and the action group in meta/runtime.yml has exactly the modules of the collection.
 """
 
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import typing as t
 
@@ -70,21 +68,11 @@ def action_group_problems() -> Iterator[str]:
         yield f"meta/runtime.yml: the action group comfy names {name}, which is no module"
 
 
-def variable_problems() -> Iterator[str]:
-    """Compare the variables of the inventories, those in comments too, with those that the role documents."""
-    specs = yaml.safe_load((ROOT / "roles" / "comfy" / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))
-    known = {name for entry in specs["argument_specs"].values() for name in entry.get("options", {})}
-    for path in sorted((ROOT / "inventories").rglob("*.yml")):
-        for name in re.findall(r"^(?:# )?\s*(comfy_\w+):", path.read_text(encoding="utf-8"), flags=re.MULTILINE):
-            if name not in known and path.name != "hosts.yml":
-                yield f"{path.relative_to(ROOT)}: {name} is no variable of the role comfy"
-
-
 def main() -> int:
-    """Check all modules, and the variables of the inventories."""
+    """Check all modules."""
     names = [f"{COLLECTION}.{module}" for module in MODULES]
     documents = documentation(names) if names else {}
-    problems = [*action_group_problems(), *variable_problems()]
+    problems = [*action_group_problems()]
     for name in names:
         if name in documents:
             problems.extend(module_problems(name, documents[name]))
