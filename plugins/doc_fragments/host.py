@@ -79,6 +79,18 @@ options:
     type: bool
 """
 
+    MODEL_SEARCH = r"""
+options:
+  model_search_paths:
+    description:
+      - Directories on the host that are searched, after MODELS_DIR, for the bytes of models that are missing, under any
+        name and in any depth. What is found is copied into the store instead of being fetched, and stays as it is.
+      - One that is not there is passed over. Nothing is searched where all models are there.
+    type: list
+    elements: path
+    default: []
+"""
+
     MODELS = r"""
 options:
   model_mirrors:

@@ -40,6 +40,7 @@ LOCK: dict[str, t.Any] = {
 # Not given: what the spec's options say.
 OFFLINE: dict[str, t.Any] = {"offline": {"type": "bool"}}
 SKIP_MODELS: dict[str, t.Any] = {"skip_models": {"type": "bool"}}
+MODEL_SEARCH: dict[str, t.Any] = {"model_search_paths": {"type": "list", "elements": "path", "default": []}}
 VERIFY: dict[str, t.Any] = {"verify": {"type": "str", "default": "stat", "choices": ["stat", "deep"]}}
 CREDENTIALS: dict[str, t.Any] = {"credentials": {"type": "dict", "default": {}, "no_log": True}}
 GIT: dict[str, t.Any] = {"git_mirrors": {"type": "dict", "default": {}}, **CREDENTIALS}
@@ -58,6 +59,7 @@ MIRRORS: dict[str, t.Any] = {
 }
 MODELS: dict[str, t.Any] = {
     **SKIP_MODELS,
+    **MODEL_SEARCH,
     **CREDENTIALS,
     **MIRRORS,
     "hf_endpoint": {"type": "str"},
@@ -113,6 +115,7 @@ def settings_from(params: dict[str, t.Any], spec: c.Mapping[str, t.Any]) -> Sett
         wheels_coming=frozenset(params.get("wheels_coming") or ()),
         uv=_path(params.get("uv")),
         model_mirrors=tuple(params.get("model_mirrors") or ()),
+        model_search_paths=tuple(map(pathlib.Path, params.get("model_search_paths") or ())),
         hf_endpoint=params.get("hf_endpoint"),
         civitai_endpoint=params.get("civitai_endpoint"),
         credentials=as_texts(params.get("credentials") or {}),

@@ -23,6 +23,7 @@ extends_documentation_fragment:
   - comfyops.fleet.host.offline
   - comfyops.fleet.host.verify
   - comfyops.fleet.host.skip_models
+  - comfyops.fleet.host.model_search
   - comfyops.fleet.host.space
 attributes:
   check_mode:
@@ -176,6 +177,7 @@ OPTIONS = {
     **arguments.OFFLINE,
     **arguments.VERIFY,
     **arguments.SKIP_MODELS,
+    **arguments.MODEL_SEARCH,
     "switch": {"type": "bool", "default": True},
     "fixed_home": {"type": "path"},
     "obstacles": {"type": "str", "default": "report", "choices": ["report", "fail"]},

@@ -23,6 +23,7 @@ extends_documentation_fragment:
   - comfyops.fleet.host
   - comfyops.fleet.host.offline
   - comfyops.fleet.host.skip_models
+  - comfyops.fleet.host.model_search
   - comfyops.fleet.host.models
 attributes:
   check_mode:

@@ -19,8 +19,9 @@ description:
     file) is refused and never placed.
   - While it runs, lines on the control node say how far the downloads of each host are; on the host they are in
     C(state/progress/models.json).
-  - Bytes that the host already has at a path are adopted by their sha256 instead of being downloaded. Another file at a
-    path is kept in C(state/aside).
+  - Bytes that the host already has, at a path of the lock, below MODELS_DIR under any name, or in
+    O(model_search_paths), are adopted by their sha256 instead of being downloaded. Another file at a path is kept in
+    C(state/aside).
   - A path whose content the serving build has otherwise changes only with the switch, which is
     M(comfyops.fleet.comfy_version) with O(comfyops.fleet.comfy_version#module:state=current).
   - A model that the lock has as optional and whose source does not give it is named in RV(notes) and does not fail the
@@ -33,6 +34,7 @@ extends_documentation_fragment:
   - comfyops.fleet.host.offline
   - comfyops.fleet.host.verify
   - comfyops.fleet.host.skip_models
+  - comfyops.fleet.host.model_search
   - comfyops.fleet.host.models
 attributes:
   check_mode:

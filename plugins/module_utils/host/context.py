@@ -40,6 +40,7 @@ class Settings:
     wheels_coming: frozenset[str] = frozenset()
     uv: pathlib.Path | None = None
     model_mirrors: tuple[str, ...] = ()
+    model_search_paths: tuple[pathlib.Path, ...] = ()
     hf_endpoint: str | None = None
     civitai_endpoint: str | None = None
     credentials: c.Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False)

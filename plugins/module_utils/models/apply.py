@@ -59,18 +59,27 @@ def apply(context: Context, plan: Plan, fetched: Fetched | None = None) -> None:
 
 def _to_put(context: Context, plan: Plan, wanted: c.Mapping[str, Place]) -> list[Place]:
     """Places of the plan, and those whose own file the store has taken: a link takes the file's place there."""
-    donors = [change.before for change in plan.changes if change.action == ADOPT and change.before]
-    taken = [donor for donor in donors if not _is_foreign(context, wanted[donor])]
+    adopted = [(change.name, change.before or "") for change in plan.changes if change.action == ADOPT]
+    called = _called(context)
+    taken = [donor for name, donor in adopted if _is_own(context, wanted.get(donor), called[name])]
     return [
         wanted[name]
         for name in (*taken, *(change.name for change in plan.changes if change.action in (PLACE, REPLACE)))
     ]
 
 
-def _is_foreign(context: Context, place: Place) -> bool:
-    """Whether what is at a place is kept by somebody else: a link, or a directory, that leads elsewhere."""
+def _is_own(context: Context, place: Place | None, model: Model) -> bool:
+    """Whether a file is to become the store's: at a path of that model, and not kept by somebody else, behind a link."""
+    if place is None or place.model.sha256 != model.sha256:
+        return False
     found = look(place.path, context.layout, place.model.sha256)
-    return found.foreign_link or obstruction(place, context.layout) is not None
+    return not found.foreign_link and obstruction(place, context.layout) is None
+
+
+def _called(context: Context) -> dict[str, Model]:
+    """The models by what changes call them."""
+    models = contents(context.lock.models)
+    return {name: models[sha256] for sha256, name in names(context.lock.models, context.layout).items()}
 
 
 def _refuse_missing_build(context: Context, plan: Plan) -> None:
@@ -122,8 +131,7 @@ def _fill_store(context: Context, plan: Plan, receipts: Receipts, fetched: Fetch
 
 def _jobs(context: Context, plan: Plan, progress: Progress) -> dict[str, _Job]:
     """What brings each content in, the largest first: they take longest."""
-    models = contents(context.lock.models)
-    called = {name: models[sha256] for sha256, name in names(context.lock.models, context.layout).items()}
+    called = _called(context)
     jobs: dict[str, _Job] = {}
     for change in sorted(
         plan.changes, key=lambda change: -(called[change.name].size or 0) if change.name in called else 0
@@ -132,8 +140,8 @@ def _jobs(context: Context, plan: Plan, progress: Progress) -> dict[str, _Job]:
             model = called[change.name]
             jobs[model.sha256] = functools.partial(_fetch, model, change.name, progress.file(change.name, model.size))
         elif change.action == ADOPT:
-            donor = pathlib.Path(change.before or "")
-            jobs[called[change.name].sha256] = functools.partial(_adopt, context, donor, change.name)
+            model, donor = called[change.name], pathlib.Path(change.before or "")
+            jobs[model.sha256] = functools.partial(_adopt, context, model, donor, change.name)
     return jobs
 
 
@@ -141,9 +149,9 @@ def _fetch(model: Model, name: str, file: File, store: Store) -> None:
     store.fetch(model, name, file)
 
 
-def _adopt(context: Context, donor: pathlib.Path, name: str, store: Store) -> None:
-    place = places(context.lock.models, context.layout, context.home)[str(donor)]
-    store.adopt(place.model, name, donor, copy=_is_foreign(context, place))
+def _adopt(context: Context, model: Model, donor: pathlib.Path, name: str, store: Store) -> None:
+    place = places(context.lock.models, context.layout, context.home).get(str(donor))
+    store.adopt(model, name, donor, copy=not _is_own(context, place, model))
 
 
 def _settled(

@@ -19,9 +19,11 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import h
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import Model
 from ansible_collections.comfyops.fleet.plugins.module_utils.models import folder_types
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.found import Found, device, look, obstruction
+from ansible_collections.comfyops.fleet.plugins.module_utils.models.inline import inline_content
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.part_journal import bytes_held
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.placed import Placed
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.receipt import Receipts
+from ansible_collections.comfyops.fleet.plugins.module_utils.models.search import elsewhere
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.served import served
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.wanted import (
     MODELS_DIR,
@@ -61,8 +63,9 @@ class State:
     """What is on a host. blobs by sha256; spots by absolute path; serving: what the build that serves shows where.
 
     lost_files: contents whose ``file`` source is not on this host. extra_paths: None where extra_model_paths.yaml is
-    as it must be, else what is wrong with it: ``absent`` or ``different``. missed: optional models that could not be
-    fetched, and why. copies: links do not work here. faults: directories that can not be written.
+    as it must be, else what is wrong with it: ``absent`` or ``different``. elsewhere: files of other names that have
+    contents which are missing, by sha256. missed: optional models that could not be fetched, and why. copies: links do
+    not work here. faults: directories that can not be written.
     """
 
     blobs: c.Mapping[str, Blob] = dataclasses.field(default_factory=dict)
@@ -70,6 +73,7 @@ class State:
     serving: c.Mapping[str, str] = dataclasses.field(default_factory=dict)
     lost_files: frozenset[str] = frozenset()
     extra_paths: str | None = None
+    elsewhere: c.Mapping[str, str] = dataclasses.field(default_factory=dict)
     missed: c.Mapping[str, str] = dataclasses.field(default_factory=dict)
     copies: bool = False
     faults: tuple[FleetError, ...] = ()
@@ -89,12 +93,14 @@ def observe(context: Context) -> State:
     found = {path: look(place.path, layout, place.model.sha256) for path, place in wanted.items()}
     hashes = receipts.verified([*_unknown_blobs(models, layout), *_unknown_files(wanted, found)])
     blobs = {sha256: _blob(model, layout, hashes) for sha256, model in models.items()}
+    spots = {path: _spot(place, found[path], blobs, hashes, layout) for path, place in wanted.items()}
     return State(
         blobs=blobs,
-        spots={path: _spot(place, found[path], blobs, hashes, layout) for path, place in wanted.items()},
+        spots=spots,
         serving=served(layout).paths,
         lost_files=frozenset(sha256 for sha256, model in models.items() if _is_lost(model)),
         extra_paths=extra_paths_fault(context),
+        elsewhere=_elsewhere(context, blobs, spots, receipts),
         missed={sha256: reason for sha256, reason in receipts.missed.items() if sha256 in models},
         copies=Placed(layout).copies,
         faults=tuple(unwritable(layout.store) + (unwritable(layout.models) if wanted else [])),
@@ -151,6 +157,20 @@ def _spot(place: Place, found: Found, blobs: c.Mapping[str, Blob], hashes: c.Map
     reason = obstruction(place, layout)
     copies = found.foreign_link or reason is not None or device(place.path) != device(layout.store)
     return Spot(found, fits=True, adopt=True, adopt_copies=copies, obstruction=reason)
+
+
+def _elsewhere(
+    context: Context, blobs: c.Mapping[str, Blob], spots: c.Mapping[str, Spot], receipts: Receipts
+) -> dict[str, str]:
+    """Files of other names that have what is neither in the store nor at a path."""
+    wanted = places(context.lock.models, context.layout, context.home)
+    at_hand = {wanted[path].model.sha256 for path, spot in spots.items() if spot.adopt} | receipts.missed.keys()
+    missing = {
+        sha256: model.size
+        for sha256, model in contents(context.lock.models).items()
+        if model.size and not blobs[sha256].right and sha256 not in at_hand and inline_content(model.url) is None
+    }
+    return elsewhere(missing, context.layout, context.settings.model_search_paths, receipts)
 
 
 def _is_lost(model: Model) -> bool:

@@ -63,11 +63,12 @@ def _plan_store(context: Context, state: State, wanted: c.Mapping[str, Place], p
     for sha256, model in contents(context.lock.models).items():
         if state.blobs[sha256].right:
             continue
-        donor = donor_of(sha256, wanted, state.spots)
+        donor = donor_of(sha256, wanted, state.spots) or state.elsewhere.get(sha256)
         if donor is not None:
             pieces.changes.append(Change(PART, ADOPT, called[sha256], donor, shown(sha256, model.size)))
-            size = state.spots[donor].found.size or 0
-            pieces.needs.append(Need(context.layout.store, size if state.spots[donor].adopt_copies else 0))
+            spot = state.spots.get(donor)
+            copied = (model.size if spot is None else spot.found.size) or 0
+            pieces.needs.append(Need(context.layout.store, copied if spot is None or spot.adopt_copies else 0))
             continue
         away = _why_away(context, state, model)
         missed = away or state.missed.get(sha256)
