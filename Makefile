@@ -91,6 +91,10 @@ artifact: setup-test ## The collection as it would be published: built, looked a
 integration: setup-test debian ## The tests of tests/integration: whole runs, on hosts of the lab too.
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(PYTEST) tests/integration
 
+.PHONY: benchmark
+benchmark: setup-test ## Measure against what else does the same work, on this machine (some minutes).
+	@for part in converge packages models; do PYTHONPATH=collections $(BIN)/python -m "benchmarks.$$part" || exit 1; done
+
 .PHONY: requirements
 requirements: setup-test ## Lock requirements/*.in again (OPTIONS=--upgrade: the newest of everything).
 	sh requirements/compile.sh $(OPTIONS)

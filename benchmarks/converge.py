@@ -6,7 +6,9 @@
 - Nothing to do (8 nodes, 16 models, 110 packages, one host) against a playbook with one ``ping``.
 - The first converge and the one with nothing to do against the same state kept by ansible.builtin git, pip and get_url.
 
-Run it with ``.venv/bin/python -m benchmarks.converge`` (``make setup-test`` makes ``.venv``).
+``make benchmark`` runs it with the others. Alone, after ``make setup-test``::
+
+    PYTHONPATH=collections .venv/bin/python -m benchmarks.converge
 """
 
 from __future__ import annotations

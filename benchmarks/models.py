@@ -10,9 +10,13 @@
 - A deep look against ``openssl dgst`` on all cores.
 - With ``kills`` as an argument: 200 kills at random moments of a set of 1 GB (some minutes).
 
-Run it with ``.venv/bin/python -m benchmarks.models`` (``make setup-test`` makes ``.venv``), with the names of what is
-wanted or nothing for all but the kills. It needs nginx, curl, aria2c and openssl. What is fetched goes to
-``$BENCH_DIR`` (default: ``/dev/shm`` where that is, so that no disk is measured).
+``make benchmark`` runs it with the others. Alone, after ``make setup-test``, with the names of what is wanted
+(``fast``, ``slow``, ``many``, ``untouched``, ``deep``, ``kills``) or nothing for all but the kills::
+
+    PYTHONPATH=collections .venv/bin/python -m benchmarks.models fast slow
+
+It needs nginx, curl, aria2c and openssl. What is fetched goes to ``$BENCH_DIR`` (default: ``/dev/shm`` where that is,
+so that no disk is measured).
 """
 
 from __future__ import annotations
@@ -55,6 +59,9 @@ if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 MB = 1_000_000
+PROGRAMS = ("nginx", "curl", "aria2c", "openssl")
+# Where servers are, which the PATH of a user may not have.
+SEARCHED = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin"
 ROUNDS = 5
 CHECKOUT = pathlib.Path(__file__).resolve().parents[1]
 NGINX = """
@@ -106,7 +113,7 @@ def served(directory: pathlib.Path, rate: str = "4m") -> Iterator[Server]:
         port = free.getsockname()[1]
     configuration = directory / "nginx.conf"
     configuration.write_text(NGINX.format(directory=directory, port=port, rate=rate))
-    program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin") or "nginx"
+    program = shutil.which("nginx", path=SEARCHED) or "nginx"
     with subprocess.Popen([program, "-c", str(configuration)]) as process:
         try:
             for _try in range(100):
@@ -366,9 +373,20 @@ WORKS: dict[str, Callable[[Server, pathlib.Path], None]] = {
 }
 
 
+def check(chosen: list[str]) -> None:
+    """End with a message where a program or what was named is not there."""
+    missing = [program for program in PROGRAMS if shutil.which(program, path=SEARCHED) is None]
+    if missing:
+        sys.exit(f"not installed: {', '.join(missing)} (Debian's packages: nginx-light, curl, aria2, openssl)")
+    unknown = [name for name in chosen if name not in WORKS]
+    if unknown:
+        sys.exit(f"nothing is called {', '.join(unknown)}; there are {', '.join(WORKS)}")
+
+
 def main() -> None:
     """Measure and print."""
     chosen = sys.argv[1:] or [name for name in WORKS if name != "kills"]
+    check(chosen)
     given = os.environ.get("BENCH_DIR") or ("/dev/shm" if os.path.isdir("/dev/shm") else None)
     target = pathlib.Path(tempfile.mkdtemp(prefix="comfy-bench.", dir=given))
     directory = pathlib.Path(tempfile.mkdtemp(prefix="comfy-serve."))

@@ -7,8 +7,12 @@
 - The first environment of them, against pip with the same wheels from the same index.
 - A second environment that shares 95 % of them: seconds, and bytes against those of the first.
 
-Run it with ``.venv/bin/python -m benchmarks.packages`` (``make setup-test`` makes ``.venv``). With a directory as its
-argument it takes the wheels from there, such as those of a real ComfyUI: ``pip download -r requirements.txt -d DIR``.
+``make benchmark`` runs it with the others. Alone, after ``make setup-test``::
+
+    PYTHONPATH=collections .venv/bin/python -m benchmarks.packages
+
+With a directory as its argument it takes the wheels from there, such as those of a real ComfyUI:
+``pip download -r requirements.txt -d DIR``.
 """
 
 from __future__ import annotations
