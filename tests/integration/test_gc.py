@@ -45,6 +45,15 @@ def tree_of(root: pathlib.Path) -> set[str]:
     return {path for path in files if not path.startswith(("state/", "agent/"))}
 
 
+def old_part(directory: pathlib.Path, digit: str) -> pathlib.Path:
+    """A download that nobody has gone on with for eight days."""
+    directory.mkdir(parents=True, exist_ok=True)
+    part = directory / (digit * 64)
+    part.write_bytes(b"x" * 5000)
+    os.utime(part, (time.time() - 8 * DAY, time.time() - 8 * DAY))
+    return part
+
+
 def test_what_no_lock_needs_goes_when_asked_and_nothing_else(world: World) -> None:
     world.playbooks.succeed("realize")
     first, before = world.home.name, tree_of(world.root)
@@ -86,15 +95,13 @@ def test_what_no_lock_needs_goes_when_asked_and_nothing_else(world: World) -> No
 
 
 def test_downloads_that_nobody_goes_on_with_and_what_was_put_aside(world: World) -> None:
-    parts = world.root / "store/partial"
-    parts.mkdir(parents=True)
-    old, new = parts / ("a" * 64), parts / ("b" * 64)
+    old = old_part(world.root / "store/partial", "a")
+    new = old.with_name("b" * 64)
     aside = world.root / "state/aside/20200101T000000Z"
     aside.mkdir(parents=True)
-    for path in (old, new, aside / "edited.py"):
+    for path in (new, aside / "edited.py"):
         path.write_bytes(b"x" * 5000)
-    for path in (old, aside):
-        os.utime(path, (time.time() - 8 * DAY, time.time() - 8 * DAY))
+    os.utime(aside, (time.time() - 8 * DAY, time.time() - 8 * DAY))
     said = world.playbooks.succeed("gc", "-e", "remove=false")
     assert "1 part(s)" in said.output
     assert (said.changed, old.exists()) == (0, True), "a value of key=value is text"
@@ -126,7 +133,9 @@ def test_hosts_that_share_a_store_are_asked_first(world: World) -> None:
     assert f"{record.stem}: what this build needs is not known: no lock of it is recorded" in unknown.output
     assert [unknown.recap[host]["failed"] for host in hosts] == [1, 1], "neither host removes what the other may need"
     kept.rename(record)
-    world.playbooks.succeed("gc", remove=True, comfy_gc_keep_builds=0)
+    part = old_part(shared / "store/partial", "a")
+    done = world.playbooks.succeed("gc", remove=True, comfy_gc_keep_builds=0)
+    assert (part.exists(), done.output.count("1 part(s)")) == (False, 1), "the second looks when the first is done"
     assert blob.is_file(), "the other host serves it"
     world.playbooks.succeed("realize")
     (record,) = (path for path in record.parent.iterdir() if path != record)
