@@ -22,6 +22,7 @@ from ansible.utils.display import Display
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import Layout
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.hosts.progress_lines import Lines, parsed, summary
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.hosts.run_token import run_token
 
 if t.TYPE_CHECKING:
     import collections.abc as c
@@ -43,6 +44,8 @@ class ActionModule(ActionBase):
         """Ansible's entry point. See the module's documentation for options and return values."""
         result: Result = super().run(tmp, task_vars)
         options = dict(self._task.args)
+        if options.get("peers"):
+            options.setdefault("peers_token", run_token())
         wrap_async = bool(self._task.async_val) and not self._connection.has_native_async
         watched = options.get("root") and not (wrap_async or self._task.check_mode)
         host = str((task_vars or {}).get("inventory_hostname", ""))

@@ -15,6 +15,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.host.context import
     MODEL_CONNECTIONS,
     PICKLE_REFUSED,
     Context,
+    Peer,
     Settings,
 )
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.facts import gather
@@ -64,6 +65,11 @@ MODELS: dict[str, t.Any] = {
     **MIRRORS,
     "hf_endpoint": {"type": "str"},
     "civitai_endpoint": {"type": "str"},
+}
+PEERS: dict[str, t.Any] = {
+    "peers": {"type": "dict", "default": {}},
+    "seed": {"type": "str"},
+    "peers_token": {"type": "str", "no_log": True},
 }
 DOWNLOADS: dict[str, t.Any] = {
     "model_connections": {"type": "int", "default": MODEL_CONNECTIONS},
@@ -122,19 +128,23 @@ def settings_from(params: dict[str, t.Any], spec: c.Mapping[str, t.Any]) -> Sett
         allow_http=option("allow_http"),
         model_connections=max(1, params.get("model_connections") or MODEL_CONNECTIONS),
         pickle=params.get("pickle") or said.get("pickle") or "allow",
-        model_rate_limit=_rate(params.get("model_rate_limit")),
+        model_rate_limit=rate_from(params, "model_rate_limit"),
+        peers=tuple(Peer(name, url) for name, url in (params.get("peers") or {}).items()),
+        peers_token=params.get("peers_token") or "",
+        seed=params.get("seed"),
     )
 
 
-def _rate(text: str | None) -> int | None:
+def rate_from(params: dict[str, t.Any], option: str) -> int | None:
     """Bytes per second of a text such as ``50 MB`` (decimal units) or ``20000000``. Raises FleetError."""
+    text = params.get(option)
     if not text:
         return None
     found = _RATE.fullmatch(text.strip())
     if found is None or not float(found[1]):
         raise FleetError(
             f"{text!r} is no number of bytes per second",
-            where="model_rate_limit",
+            where=option,
             remedy="Write it like 50MB, 1.5 GB or 800kB; leave it out for no limit",
         )
     return max(1, int(float(found[1]) * 1000 ** ("kmg".index(found[2].lower()) + 1 if found[2] else 0)))

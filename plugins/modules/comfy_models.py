@@ -65,8 +65,24 @@ options:
     choices:
       allow: Take it.
       refuse: Fail; loading it would run code of whoever has made it.
+  peers:
+    description:
+      - Other hosts of the site, by name, that serve what they have, each with the URL that M(comfyops.fleet.comfy_seed)
+        gave there. A model that one of them has comes from it.
+    type: dict
+    default: {}
+  seed:
+    description:
+      - The one of O(peers) that fetches what none of them has, for all of them; this host asks no source then. By
+        default this host is that one.
+    type: str
+  peers_token:
+    description:
+      - What O(peers) want to hear. By default a secret of this run of Ansible.
+    type: str
 seealso:
   - module: comfyops.fleet.comfy_version
+  - module: comfyops.fleet.comfy_seed
   - module: comfyops.fleet.comfy_lock
 """
 
@@ -149,7 +165,7 @@ failures:
       remedy: It is gone, or hidden from those without a token. Change the source of one.safetensors in the spec
 """
 
-import typing as t
+import contextlib
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -159,26 +175,29 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.errors import Fleet
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.apply import apply
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.observe import observe
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.plan import plan
+from ansible_collections.comfyops.fleet.plugins.module_utils.models.progress import Progress
 
 
 def main() -> None:
     """Run the module."""
-    options = {**arguments.LOCK, **arguments.OFFLINE, **arguments.VERIFY, **arguments.MODELS, **arguments.DOWNLOADS}
+    options = {**arguments.LOCK, **arguments.OFFLINE, **arguments.VERIFY, **arguments.MODELS}
+    options |= {**arguments.DOWNLOADS, **arguments.PEERS}
     module = AnsibleModule(argument_spec=options, supports_check_mode=True)
     try:
         context = arguments.context_from(module.params)
     except FleetError as error:
         fail(module, error)
-    # Filled while the plan is applied.
-    downloads: list[dict[str, t.Any]] = []
-    converge(
-        module,
-        context.layout,
-        look=lambda: plan(context, observe(context)),
-        apply=lambda planned: apply(context, planned, downloads),
-        home=str(context.home),
-        downloads=downloads,
-    )
+    progress = Progress(context.layout.models_progress)
+    # Other hosts of the site look at it, too: from the beginning, and whether it ended well.
+    with progress if context.settings.peers else contextlib.nullcontext():
+        converge(
+            module,
+            context.layout,
+            look=lambda: plan(context, observe(context)),
+            apply=lambda planned: apply(context, planned, progress),
+            home=str(context.home),
+            downloads=progress.downloads,
+        )
 
 
 if __name__ == "__main__":

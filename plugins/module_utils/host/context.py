@@ -20,13 +20,22 @@ PICKLE_REFUSED = "refuse"
 
 
 @dataclasses.dataclass(frozen=True)
+class Peer:
+    """Another host of the site, and where it serves its models for as long as a run lasts."""
+
+    name: str
+    url: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Settings:
     """How a host is looked at and converged; the variables of the same names, with ``comfy_`` before them.
 
     replace_environments: an environment need not fit beside those that there are.
     wheels_dir and uv are paths on the host (the control node copies what they name); wheels_coming are names of wheels
     that will be in wheels_dir by the time that they are needed. credentials: host name to token. model_rate_limit:
-    bytes per second of all downloads of models together; None: no limit.
+    bytes per second of all downloads of models together; None: no limit. seed: the one of the peers that fetches from
+    the sources; None: this host.
     """
 
     offline: bool = False
@@ -48,6 +57,9 @@ class Settings:
     model_connections: int = MODEL_CONNECTIONS
     model_rate_limit: int | None = None
     pickle: str = "allow"
+    peers: tuple[Peer, ...] = ()
+    peers_token: str = dataclasses.field(default="", repr=False)
+    seed: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)

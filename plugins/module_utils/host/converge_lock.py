@@ -54,7 +54,7 @@ class ConvergeLock:
             "machine": platform.node(),
             "boot_id": boot_id(),
             "pid": os.getpid(),
-            "start_time": _start_time(os.getpid()),
+            "start_time": start_time(os.getpid()),
             "since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
         self._released = threading.Event()
@@ -134,7 +134,7 @@ def _dead(path: pathlib.Path, holder: dict[str, t.Any]) -> bool:
         return _age(path) > _STALE_SECONDS
     if holder.get("boot_id") != boot_id():
         return True
-    return _start_time(int(holder.get("pid", 0))) != holder.get("start_time")
+    return start_time(int(holder.get("pid", 0))) != holder.get("start_time")
 
 
 def _age(path: pathlib.Path) -> float:
@@ -168,7 +168,7 @@ def boot_id() -> str:
         return ""
 
 
-def _start_time(pid: int) -> str | None:
+def start_time(pid: int) -> str | None:
     """Field 22 of /proc/<pid>/stat (proc(5)): with the pid it names one process of a boot. None: not running."""
     try:
         fields = pathlib.Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()

@@ -40,13 +40,15 @@ _UNAUTHORIZED = frozenset({401, 403})
 class Access:
     """What a request may do. credentials: host name (and port) to token. timeout: seconds to connect, between bytes.
 
-    basic: credentials with a colon are ``user:password`` and sent so (RFC 7617), as package indexes want them.
+    basic: credentials with a colon are ``user:password`` and sent so (RFC 7617), as package indexes want them. proxies:
+    those of the environment are used.
     """
 
     credentials: c.Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False)
     allow_http: bool = False
     timeout: float = 30.0
     basic: bool = False
+    proxies: bool = True
 
     def authorization(self, url: str) -> str | None:
         """The header of that name for the URL's host; None for a key pair, with which each request is signed."""
@@ -103,10 +105,12 @@ class HttpFault(FleetError):
 class Session:
     """Connections that are kept for the next request to their origin. For one thread, in ``with``.
 
-    It remembers where a URL has led to, so that the ranges of one file do not each ask for the way.
+    It remembers where a URL has led to, so that the ranges of one file do not each ask for the way. proxies: those of
+    the environment are used.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, proxies: bool = True) -> None:
+        self._proxies = proxies
         self._connections: dict[tuple[str, str, int | None], http.client.HTTPConnection] = {}
         self.places: dict[str, str] = {}
 
@@ -125,10 +129,19 @@ class Session:
         if kept is not None:
             # A server may have closed what was kept; only then is the request made again.
             with contextlib.suppress(http.client.RemoteDisconnected, ConnectionError, http.client.CannotSendRequest):
-                return _exchange(kept, url, method, headers)
+                return self._exchange(kept, url, method, headers)
             kept.close()
-        connection = self._connections[place] = _connection(url, timeout)
-        return _exchange(connection, url, method, headers)
+        connection = self._connections[place] = _connection(url, timeout, self._proxy(url))
+        return self._exchange(connection, url, method, headers)
+
+    def _proxy(self, url: str) -> urllib.parse.SplitResult | None:
+        return _proxy(urllib.parse.urlsplit(url)) if self._proxies else None
+
+    def _exchange(
+        self, connection: http.client.HTTPConnection, url: str, method: str, headers: c.Mapping[str, str]
+    ) -> http.client.HTTPResponse:
+        proxy = self._proxy(url) if url.startswith("http:") else None
+        return _exchange(connection, url, method, headers, proxy)
 
     def drop(self, url: str) -> None:
         """Close the connection to a URL's origin: what is left of its answer is not wanted."""
@@ -241,7 +254,7 @@ def request(
     session: has connections from before. Raises HttpFault for an answer that is not 2xx, for none, for redirects in a
     circle or to what may not be asked.
     """
-    used = session or Session()
+    used = session or Session(access.proxies)
     try:
         place = used.places.get(url)
         if place is not None:
@@ -294,10 +307,9 @@ def _trust() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-def _connection(url: str, timeout: float) -> http.client.HTTPConnection:
-    """A connection that is not open yet. Proxies of the environment are honoured (HTTPS_PROXY, NO_PROXY)."""
+def _connection(url: str, timeout: float, proxy: urllib.parse.SplitResult | None) -> http.client.HTTPConnection:
+    """A connection that is not open yet, by way of a proxy if there is one."""
     parts = urllib.parse.urlsplit(url)
-    proxy = _proxy(parts)
     host, port = (proxy.hostname, proxy.port) if proxy else (parts.hostname, parts.port)
     if parts.scheme == "http":
         return http.client.HTTPConnection(host or "", port, timeout=timeout)
@@ -308,6 +320,7 @@ def _connection(url: str, timeout: float) -> http.client.HTTPConnection:
 
 
 def _proxy(parts: urllib.parse.SplitResult) -> urllib.parse.SplitResult | None:
+    """The environment's proxy for a URL (HTTPS_PROXY, NO_PROXY)."""
     address = urllib.request.getproxies().get(parts.scheme)
     if not address or urllib.request.proxy_bypass(parts.netloc.rpartition("@")[2]):
         return None
@@ -322,11 +335,15 @@ def _proxy_headers(proxy: urllib.parse.SplitResult) -> dict[str, str]:
 
 
 def _exchange(
-    connection: http.client.HTTPConnection, url: str, method: str, headers: c.Mapping[str, str]
+    connection: http.client.HTTPConnection,
+    url: str,
+    method: str,
+    headers: c.Mapping[str, str],
+    proxy: urllib.parse.SplitResult | None,
 ) -> http.client.HTTPResponse:
+    """proxy: one that is asked for the whole URL, as it is with plain HTTP."""
     parts = urllib.parse.urlsplit(url)
     target = urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, ""))
-    proxy = _proxy(parts) if parts.scheme == "http" else None
     if proxy:
         target, headers = url, {**headers, "Host": parts.netloc.rpartition("@")[2], **_proxy_headers(proxy)}
     try:

@@ -10,7 +10,6 @@ import concurrent.futures
 import functools
 import pathlib
 import threading
-import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.change import Plan
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, raise_all
@@ -37,10 +36,10 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.models.wanted impor
 PARALLEL = 8
 
 
-def apply(context: Context, plan: Plan, fetched: Fetched | None = None) -> None:
+def apply(context: Context, plan: Plan, progress: Progress | None = None) -> None:
     """Make the plan's changes; with a plan that has none, what was read to make it is recorded.
 
-    fetched: is given what came over the network or from the host's disks: name, from, bytes, seconds.
+    progress: is told what comes over the network.
 
     Raises FleetError, or Failures with all faults of the batch: then nothing was placed, and what came whole stays in
     the store.
@@ -48,7 +47,7 @@ def apply(context: Context, plan: Plan, fetched: Fetched | None = None) -> None:
     receipts = Receipts(context.layout, context.settings.deep)
     try:
         _refuse_missing_build(context, plan)
-        _fill_store(context, plan, receipts, [] if fetched is None else fetched)
+        _fill_store(context, plan, receipts, progress or Progress(context.layout.models_progress))
         wanted = places(context.lock.models, context.layout, context.home)
         put_all(context.layout, _to_put(context, plan, wanted), receipts)
         if any(change.action == WRITE for change in plan.changes):
@@ -99,13 +98,10 @@ def _is_inside(name: str, directory: pathlib.Path) -> bool:
 
 
 _Job = c.Callable[[Store], None]
-# What was fetched, as the module returns it.
-Fetched = list[dict[str, t.Any]]
 
 
-def _fill_store(context: Context, plan: Plan, receipts: Receipts, fetched: Fetched) -> None:
+def _fill_store(context: Context, plan: Plan, receipts: Receipts, progress: Progress) -> None:
     """Fetch and adopt, several at a time, and report all that failed."""
-    progress = Progress(context.layout.models_progress)
     jobs = _jobs(context, plan, progress)
     if not jobs:
         return
@@ -125,7 +121,7 @@ def _fill_store(context: Context, plan: Plan, receipts: Receipts, fetched: Fetch
             pool.shutdown(wait=False, cancel_futures=True)
             raise
         finally:
-            fetched += progress.result()
+            progress.settle()
     raise_all(faults)
 
 
@@ -138,7 +134,8 @@ def _jobs(context: Context, plan: Plan, progress: Progress) -> dict[str, _Job]:
     ):
         if change.action == FETCH:
             model = called[change.name]
-            jobs[model.sha256] = functools.partial(_fetch, model, change.name, progress.file(change.name, model.size))
+            file = progress.file(change.name, model.size, model.sha256)
+            jobs[model.sha256] = functools.partial(_fetch, model, change.name, file)
         elif change.action == ADOPT:
             model, donor = called[change.name], pathlib.Path(change.before or "")
             jobs[model.sha256] = functools.partial(_adopt, context, model, donor, change.name)

@@ -110,6 +110,12 @@ class Connections:
         self._since = (0.0, 0)
         self._windows = 0
 
+    def single(self) -> Connections:
+        """A budget of one connection, under the same limit: for who gives all that the line takes over one."""
+        budget = Connections(1)
+        budget.pace = self.pace
+        return budget
+
     def __enter__(self) -> Connections:
         return self
 

@@ -33,13 +33,15 @@ class Held(t.Protocol):
 
 
 class File:
-    """One content that is fetched. total: None where the lock does not know its size."""
+    """One content that is fetched. total: None where the lock does not know its size. error: why it failed."""
 
-    def __init__(self, name: str, total: int | None) -> None:
+    def __init__(self, name: str, total: int | None, sha256: str = "") -> None:
         self.name = name
+        self.sha256 = sha256
         self.total = total
         self.state = WAITING
         self.source = ""
+        self.error = ""
         self.before = 0
         self._done = 0
         self._begun = self._ended = 0.0
@@ -53,8 +55,8 @@ class File:
         try:
             yield
             self._done, self.state = part.size, WHOLE
-        except BaseException:
-            self._done, self.state = part.size, FAILED
+        except BaseException as error:
+            self._done, self.error, self.state = part.size, str(error), FAILED
             raise
         finally:
             self._ended, self._part = time.monotonic(), None
@@ -78,7 +80,9 @@ class File:
         """As the file and the module's result have it."""
         return {
             "name": self.name,
+            "sha256": self.sha256,
             "state": self.state,
+            "error": self.error or None,
             "from": self.source or None,
             "done": self.done,
             "total": self.total,
@@ -88,42 +92,53 @@ class File:
 
 
 class Progress:
-    """Writes the file. Use it in ``with``; it stays at the end, with what came."""
+    """Writes the file. Use it in ``with``, also where it is in use already; it stays at the end, with what came."""
 
     def __init__(self, path: pathlib.Path) -> None:
         self._path = path
         self._files: list[File] = []
+        # What the module returns: each file that was fetched, or of which some bytes were.
+        self.downloads: list[dict[str, t.Any]] = []
         self._began = time.time()
         self._begun = time.monotonic()
+        self._users = 0
         self._samples: collections.deque[tuple[float, int]] = collections.deque()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="progress", daemon=True)
 
     def __enter__(self) -> Progress:
-        self._write(finished=False)
-        self._thread.start()
+        self._users += 1
+        if self._users == 1:
+            self._write(finished=False)
+            self._thread.start()
         return self
 
-    def __exit__(self, *_exception: object) -> None:
-        self._stopped.set()
-        self._thread.join()
-        self._write(finished=True)
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        self._users -= 1
+        if not self._users:
+            self._stopped.set()
+            self._thread.join()
+            # A module that went well ends with an exit, too.
+            well = error is None or (isinstance(error, SystemExit) and not error.code)
+            self._write(finished=True, broken=not well)
 
-    def file(self, name: str, total: int | None) -> File:
+    def file(self, name: str, total: int | None, sha256: str = "") -> File:
         """A file that is to be fetched."""
-        file = File(name, total)
+        file = File(name, total, sha256)
         self._files.append(file)
         return file
 
-    def result(self) -> list[dict[str, t.Any]]:
-        """What the module returns: each file that was fetched, or of which some bytes were."""
+    def settle(self) -> None:
+        """Say in ``downloads`` what came."""
         documents = [file.document() for file in self._files if file.state != WAITING]
-        return [
-            {key: document[key] for key in ("name", "state", "from", "fetched", "seconds")} for document in documents
-        ]
+        keys = ("name", "state", "from", "fetched", "seconds")
+        self.downloads[:] = [{key: document[key] for key in keys} for document in documents]
 
-    def document(self, finished: bool) -> dict[str, t.Any]:
-        """The whole of it. rate: bytes per second of late; left: seconds, None where that can not be said."""
+    def document(self, finished: bool, broken: bool = False) -> dict[str, t.Any]:
+        """The whole of it.
+
+        broken: the run has failed. rate: bytes per second of late. left: seconds, None where that can not be said.
+        """
         files = [file.document() for file in self._files]
         done = sum(file["done"] for file in files)
         total = sum(max(file["total"] or 0, file["done"]) for file in files)
@@ -135,6 +150,7 @@ class Progress:
             "began": round(self._began, 3),
             "seconds": round(time.monotonic() - self._begun, 1),
             "finished": finished,
+            "broken": broken,
             "done": done,
             "total": total,
             "fetched": sum(file["fetched"] for file in files),
@@ -157,9 +173,9 @@ class Progress:
         while not self._stopped.wait(INTERVAL_SECONDS):
             self._write(finished=False)
 
-    def _write(self, finished: bool) -> None:
+    def _write(self, finished: bool, broken: bool = False) -> None:
         """Not synchronized with the disk, and not worth a fault: it is only for who watches."""
-        text = json.dumps(self.document(finished), indent=1) + "\n"
+        text = json.dumps(self.document(finished, broken), indent=1) + "\n"
         beside = self._path.with_name(f".{self._path.name}.new")
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)

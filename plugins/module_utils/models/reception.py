@@ -47,10 +47,10 @@ _UNWELCOME_SECONDS = 30.0
 class _Assistant:
     """A further connection. dismissed: it ends with the claim that it has; generation: of the part that it fills."""
 
-    def __init__(self) -> None:
+    def __init__(self, proxies: bool) -> None:
         self.dismissed = False
         self.generation = 0
-        self.session = Session()
+        self.session = Session(proxies)
         self.has_brought = False
 
 
@@ -74,7 +74,7 @@ class Reception:
         self._url = url
         self._spans = Spans(part.spans, model.size)
         self._assistants: list[_Assistant] = []
-        self._session = Session()
+        self._session = Session(access.proxies)
         self._ranges = True
         self._validator: str | None = None
         self._unwelcome_until = 0.0
@@ -127,7 +127,7 @@ class Reception:
         unwelcome = not self._ranges or self._again or time.monotonic() < self._unwelcome_until
         if unwelcome or self._part.crowded or not self._spans.received or not self._spans.divisible:
             return False
-        assistant = _Assistant()
+        assistant = _Assistant(self._access.proxies)
         self._assistants.append(assistant)
         threading.Thread(target=self._assist, args=(assistant,), name="download", daemon=True).start()
         return True

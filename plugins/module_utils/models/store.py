@@ -27,6 +27,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.models.origin impor
     reached,
 )
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.part import READ_ONLY, Part
+from ansible_collections.comfyops.fleet.plugins.module_utils.models.peers import NotGiven, Peers
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.progress import File
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.receipt import BLOCK, Receipts, record
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.transfer import ATTEMPTS, Transfer, WrongBytes
@@ -51,6 +52,7 @@ class Store:
         self._cancelled = cancelled
         self._budget = budget
         self._access = Access(context.settings.credentials, context.settings.allow_http, STALL_SECONDS)
+        self._peers = _peers(context, cancelled)
         self._silent_mirrors: set[str] = set()
 
     def fetch(self, model: Model, name: str, watched: File | None = None) -> None:
@@ -101,7 +103,7 @@ class Store:
         if file is not None:
             watched.comes_from(model.url)
             self._from_file(part, model, name, file)
-        else:
+        elif not self._from_peers(part, model, name, watched):
             self._from_source(part, model, name, watched)
 
     def _from_mirrors(self, part: Part, model: Model, file: File) -> bool:
@@ -118,6 +120,20 @@ class Store:
             else:
                 return True
         return False
+
+    def _from_peers(self, part: Part, model: Model, name: str, file: File) -> bool:
+        """Whether another host of the site has given it. Raises NotFetched where it is not to be had any more."""
+        if self._peers is None:
+            return False
+
+        def take(url: str, access: Access) -> None:
+            file.comes_from(url)
+            Transfer(model, part, access, self._cancelled, attempts=2, budget=self._budget.single()).run(url)
+
+        try:
+            return self._peers.fetch(model, take)
+        except NotGiven as fault:
+            raise NotFetched(fault.what, where=f"model {name}", remedy=fault.remedy) from fault
 
     def _from_source(self, part: Part, model: Model, name: str, file: File) -> None:
         settings = self._settings
@@ -215,6 +231,14 @@ class Store:
         beside.replace(place)
         self._receipts.remember(str(place), model.sha256)
         return True
+
+
+def _peers(context: Context, cancelled: threading.Event) -> Peers | None:
+    """The site's other hosts. Hosts of a shared store wait for each other there already."""
+    settings = context.settings
+    if not settings.peers or settings.offline or context.layout.shared_root is not None:
+        return None
+    return Peers(settings.peers, settings.seed, settings.peers_token, cancelled)
 
 
 def _read_file(file: pathlib.Path, part: Part) -> None:

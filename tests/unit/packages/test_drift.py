@@ -249,7 +249,7 @@ def _holder(pid: int) -> str:
         "machine": platform.node(),
         "boot_id": converge_lock.boot_id(),
         "pid": pid,
-        "start_time": converge_lock._start_time(pid),
+        "start_time": converge_lock.start_time(pid),
     }
     return json.dumps(holder)
 
