@@ -68,7 +68,7 @@ def _to_put(context: Context, plan: Plan, wanted: c.Mapping[str, Place]) -> list
 
 
 def _is_own(context: Context, place: Place | None, model: Model) -> bool:
-    """Whether a file is to become the store's: at a path of that model, and not kept by somebody else, behind a link."""
+    """Whether a file is to become the store's: it is at a path of that model, and not somebody else's behind a link."""
     if place is None or place.model.sha256 != model.sha256:
         return False
     found = look(place.path, context.layout, place.model.sha256)
