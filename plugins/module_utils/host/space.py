@@ -100,9 +100,9 @@ def _shortage(place: pathlib.Path, size: int, freed: int, remedies: c.Iterable[s
 
 def human(size: float) -> str:
     """A number of bytes as people read it: ``1.5 GB`` (decimal units, as disks are sold)."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if abs(size) < _THOUSAND:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+    for unit, decimals in (("B", 0), ("kB", 1), ("MB", 1), ("GB", 1)):
+        if round(abs(size), decimals) < _THOUSAND:
+            return f"{size:.{decimals}f} {unit}"
         size /= _THOUSAND
     return f"{size:.1f} TB"
 

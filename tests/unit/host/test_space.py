@@ -12,7 +12,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import freed
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import freed, human
 from tests.support.lab.testing import demand_lab
 
 if t.TYPE_CHECKING:
@@ -67,3 +67,9 @@ def test_what_a_link_leads_to_stays(tmp_path: pathlib.Path) -> None:
 def test_what_is_gone_by_now_does_not_count(tmp_path: pathlib.Path) -> None:
     (tmp_path / "file").write_bytes(os.urandom(MIB))
     assert sum(freed([tmp_path / "gone", tmp_path / "file"]).values()) >= MIB
+
+
+def test_sizes_are_in_the_units_that_disks_are_sold_in() -> None:
+    shown = {0: "0 B", 812: "812 B", 84_000: "84.0 kB", 999_949: "999.9 kB", 999_960: "1.0 MB", 2_689_433_125: "2.7 GB"}
+    shown |= {-3_400_000: "-3.4 MB", 999_999_999_999: "1.0 TB", 12_345_000_000_000_000: "12345.0 TB"}
+    assert {size: human(size) for size in shown} == shown

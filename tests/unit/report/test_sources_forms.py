@@ -57,7 +57,7 @@ def test_markdown_has_the_sections_of_the_document_it_replaces(report: Report) -
     text = report.file("sources.md")
     found = tables(text)
     summary = found["Summary statistics"]
-    assert summary[-1] == ["**all**", "**14**", "**100.0 %**", "**87 kB**", "**100.0 %**"]
+    assert summary[-1] == ["**all**", "**14**", "**100.0 %**", "**87.0 kB**", "**100.0 %**"]
     assert summary[2][:3] == ["PyPI", "6", "42.9 %"]
     assert {row[0] for row in summary[3:-1]} >= {"built from git", "built from a source archive", "index pytorch-cu130"}
     assert [row[0] for row in found["Built from source (3)"][2:]] == ["**archived**", "**gitty**", "**ink**"]

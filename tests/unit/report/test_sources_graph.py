@@ -138,7 +138,9 @@ def test_two_lines_of_one_asker_count_as_one(report: Report) -> None:
 
 def test_what_there_is_in_a_line_for_each_target(report: Report) -> None:
     (line,) = answers.summary(report.sources).splitlines()
-    assert line.startswith("target gpu: 14 packages, 87 kB: 6 PyPI (42.9 %), 2 built from a source archive (14.3 %), ")
+    assert line.startswith(
+        "target gpu: 14 packages, 87.0 kB: 6 PyPI (42.9 %), 2 built from a source archive (14.3 %), "
+    )
 
 
 def test_a_name_that_is_not_there_has_its_neighbours_named(report: Report) -> None:

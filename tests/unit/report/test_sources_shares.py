@@ -12,7 +12,6 @@ import hypothesis
 from hypothesis import strategies
 
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.shares import shares
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.sizes import shown_size
 
 AMOUNTS = strategies.lists(strategies.integers(0, 10**12) | strategies.integers(0, 9), min_size=1, max_size=200)
 
@@ -41,10 +40,3 @@ def test_more_is_never_shown_as_less(amounts: list[int]) -> None:
 def test_the_seed_document_would_have_been_right() -> None:
     """Its shares were 62.5, 29.2, 5.0, 5.0 and 3.3 per cent: 105 in sum."""
     assert shares([75, 35, 6, 6, 4]) == [Decimal(each) for each in ("59.5", "27.8", "4.8", "4.7", "3.2")]
-
-
-def test_sizes_are_in_the_units_of_download_pages() -> None:
-    shown = {0: "0 B", 812: "812 B", 999_600: "1.0 MB", 3_400_000: "3.4 MB", 999_999: "1.0 MB", 2_689_433_125: "2.7 GB"}
-    assert {size: shown_size(size) for size in shown} == shown
-    assert shown_size(None) == ""
-    assert shown_size(12_345_000_000_000) == "12345 GB"

@@ -8,16 +8,16 @@ from __future__ import annotations
 import collections.abc as c
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import human
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.graph import Chain, Edge, shown
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.limits import Limit
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.model import Sources, TargetSources
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.sizes import shown_size
 
 
 def summary(sources: Sources) -> str:
     """A line for each target: how many packages of how many bytes, and where they are from."""
     return "\n".join(
-        f"target {name}: {len(target.entries)} packages, {shown_size(target.size)}: "
+        f"target {name}: {len(target.entries)} packages, {human(target.size)}: "
         + ", ".join(f"{part.count} {part.label} ({part.count_share} %)" for part in target.by_source)
         for name, target in sources.targets.items()
     )

@@ -9,6 +9,7 @@ import collections.abc as c
 import re
 import typing as t
 
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import human
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import INDEX
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources import subjects, tables
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.coverage import Coverage
@@ -19,7 +20,6 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.mode
     Sources,
     TargetSources,
 )
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.sizes import shown_size
 
 _BAR: t.Final = 40
 _WHOLE: t.Final = 100
@@ -87,7 +87,7 @@ def _bar(part: Part) -> str:
 
 def _parts(title: str, column: str, parts: c.Sequence[Part]) -> Lines:
     rows = [
-        [_words(part.label), str(part.count), f"{part.count_share} %", shown_size(part.size), f"{part.size_share} %"]
+        [_words(part.label), str(part.count), f"{part.count_share} %", human(part.size), f"{part.size_share} %"]
         for part in parts
     ]
     size = sum(part.size for part in parts)
@@ -95,7 +95,7 @@ def _parts(title: str, column: str, parts: c.Sequence[Part]) -> Lines:
         "**all**",
         f"**{sum(part.count for part in parts)}**",
         f"**{sum(part.count_share for part in parts)} %**",
-        f"**{shown_size(size)}**",
+        f"**{human(size)}**",
         f"**{sum(part.size_share for part in parts)} %**",
     ]
     return ["", f"### {title}", "", *_table([column, "packages", "of all", "bytes", "of all"], [*rows, total])]
@@ -119,7 +119,7 @@ def _source(label: str, entries: c.Sequence[Entry]) -> Lines:
                 [
                     f"**{_words(entry.package.name)}**",
                     _words(entry.package.version),
-                    shown_size(entry.package.size),
+                    "" if entry.package.size is None else human(entry.package.size),
                     _words(entry.license.shown),
                     _words(tables.asked_by(entry)),
                 ]

@@ -10,11 +10,11 @@ import dataclasses
 import decimal
 import typing as t
 
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import human
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.graph import PACKAGE
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.model import Entry, Part, TargetSources
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.page.colors import REST
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.page.markup import Child, tag
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.sizes import shown_size
 
 if t.TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -49,7 +49,7 @@ def strips(sources: TargetSources, colors: c.Mapping[str, str]) -> Element:
     parts = sources.by_source
     rows = [
         ("Packages", [(part, part.count_share, str(part.count)) for part in parts]),
-        ("Bytes", [(part, part.size_share, shown_size(part.size)) for part in parts]),
+        ("Bytes", [(part, part.size_share, human(part.size)) for part in parts]),
     ]
     children = [
         child for title, shares in rows for child in (tag("dt", {}, title), tag("dd", {}, _strip(shares, colors)))
@@ -88,7 +88,7 @@ def bars(caption: str, column: str, parts: c.Sequence[Part], colors: c.Mapping[s
             {"class": known.get(part.label, "from-any")},
             tag("th", {"scope": "row"}, *([tag("i", {"class": "dot"})] if colors else []), part.label),
             _cell(str(part.count), part.count_share, float(part.count_share / most)),
-            _cell(shown_size(part.size), part.size_share, float(part.size_share / most)),
+            _cell(human(part.size), part.size_share, float(part.size_share / most)),
         )
         for part in parts
     ]
@@ -98,7 +98,7 @@ def bars(caption: str, column: str, parts: c.Sequence[Part], colors: c.Mapping[s
         {},
         tag("th", {"scope": "row"}, "All"),
         _cell(str(count), sum((part.count_share for part in parts), decimal.Decimal())),
-        _cell(shown_size(size), sum((part.size_share for part in parts), decimal.Decimal())),
+        _cell(human(size), sum((part.size_share for part in parts), decimal.Decimal())),
     )
     return tag(
         "table",
@@ -133,7 +133,7 @@ def space_map(sources: TargetSources, colors: c.Mapping[str, str]) -> Element | 
         sizes[others] = rest
     boxes = squarified(sizes, _WIDTH, _HEIGHT)
     drawn = [_drawn(box, sizes[box.name], sources.by_name.get(box.name), colors) for box in boxes]
-    label = f"What takes the space: {', '.join(f'{name} {shown_size(size)}' for name, size in sizes.items())}"
+    label = f"What takes the space: {', '.join(f'{name} {human(size)}' for name, size in sizes.items())}"
     view = f"0 0 {_WIDTH:.0f} {_HEIGHT:.0f}"
     return tag("svg", {"viewBox": view, "role": "img", "aria-label": label, "class": "space"}, *drawn)
 
@@ -177,7 +177,7 @@ def _worst(row: c.Sequence[tuple[str, float]], side: float) -> float:
 def _drawn(box: Box, size: int, entry: Entry | None, colors: c.Mapping[str, str]) -> Element:
     shape = {"x": box.left + 1, "y": box.top + 1, "width": max(box.width - 2, 0.5), "height": max(box.height - 2, 0.5)}
     attributes = {"class": colors[entry.source], "data-choose": f"{PACKAGE}{box.name}"} if entry else {"class": REST}
-    title = tag("title", {}, f"{box.name}: {shown_size(size)}")
+    title = tag("title", {}, f"{box.name}: {human(size)}")
     return tag("g", {**attributes}, title, tag("rect", {**shape, "rx": 3}), *_words(box, size))
 
 
@@ -189,6 +189,6 @@ def _words(box: Box, size: int) -> list[Child]:
     if room < min(_FEWEST, len(box.name)) or lowest < _LINE:
         return []
     lines: list[Child] = [tag("text", {"x": left, "y": box.top + _LINE + 2}, name)]
-    if len(shown_size(size)) <= room and lowest >= 2 * _LINE:
-        lines.append(tag("text", {"x": left, "y": box.top + 2 * _LINE + 2, "class": "quiet"}, shown_size(size)))
+    if len(human(size)) <= room and lowest >= 2 * _LINE:
+        lines.append(tag("text", {"x": left, "y": box.top + 2 * _LINE + 2, "class": "quiet"}, human(size)))
     return lines

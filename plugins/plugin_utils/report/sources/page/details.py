@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import typing as t
 
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import human
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import Lock
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources import tables
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.graph import (
@@ -20,7 +21,6 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.grap
 )
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.limits import Limit
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.model import Entry, TargetSources
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.sizes import shown_size
 
 _CHAINS: t.Final = 6
 # A step of a way, or a line: what it says, and the name (``package:<name>``, or an owner) that it leads to.
@@ -52,7 +52,7 @@ def _of_package(entry: Entry, sources: TargetSources) -> Details:
         ["From", entry.origin],
         ["File", package.file],
         ["SHA-256", package.sha256],
-        ["Size", f"{shown_size(package.size)} ({package.size:,} bytes)" if package.size is not None else None],
+        ["Size", f"{human(package.size)} ({package.size:,} bytes)" if package.size is not None else None],
         ["Licence", entry.license.shown],
         ["Group", entry.subject],
         ["Built by", tables.built_by(entry)],

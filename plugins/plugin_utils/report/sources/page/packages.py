@@ -8,12 +8,12 @@ from __future__ import annotations
 import collections.abc as c
 import typing as t
 
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import human
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources import tables
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.coverage import Coverage
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.graph import PACKAGE, shown
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.model import Entry, TargetSources
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.page.markup import scrolled, tag
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.sizes import shown_size
 
 if t.TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -63,12 +63,13 @@ def _controls(labels: c.Sequence[str], count: int, prefix: str) -> Element:
 
 def _row(entry: Entry, colors: c.Mapping[str, str], installed: c.Mapping[str, str]) -> Element:
     package = entry.package
+    size = "-" if package.size is None else human(package.size)
     name = f"{PACKAGE}{package.name}"
     cells = [
         tag("th", {"scope": "row"}, tag("button", {"type": "button", "data-choose": name}, package.name)),
         tag("td", {"class": "code"}, package.version),
         tag("td", {"class": colors[entry.source]}, tag("i", {"class": "dot"}), entry.source),
-        tag("td", {"class": "number", "data-value": package.size or 0}, shown_size(package.size) or "-"),
+        tag("td", {"class": "number", "data-value": package.size or 0}, size),
         tag("td", {}, entry.license.shown),
         tag("td", {}, entry.subject),
         tag("td", {"data-value": len(package.required_by)}, _askers(entry)),

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import human
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import SHIM
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources import tables
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.coverage import Coverage
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.graph import shown
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.model import TargetSources
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.page.markup import Child, scrolled, tag
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.sizes import shown_size
 
 if t.TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -30,7 +30,7 @@ def numbers(sources: TargetSources, coverage: Coverage) -> Element:
     built = sum(entry.is_built for entry in sources.entries)
     found: list[Number] = [
         ("Packages", str(count), _of(len(sources.by_source), "source")),
-        ("To download", shown_size(sources.size), _of(sources.unsized, "file") + " of unknown size"),
+        ("To download", human(sources.size), _of(sources.unsized, "file") + " of unknown size"),
         ("Built from source", str(built), f"{count - built} as published"),
         ("Licence stated", f"{stated} of {len(with_content)}", _of(len(sources.by_license), "different one")),
         _hosts(coverage),
