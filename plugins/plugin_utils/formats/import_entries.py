@@ -14,6 +14,7 @@ import urllib.parse
 import urllib.request
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.http import Access
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.formats.import_lists import Statement
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import git
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_files import download, sha256_of
@@ -145,8 +146,8 @@ def _file(name: str, url: str, sha256: c.Sequence[str], lookups: Lookups | None)
         raise FleetError(
             "has no sha256", remedy="Write #sha256=<64 hexadecimal characters> behind it, or import with the network"
         )
-    token = lookups.repositories.credentials.get(urllib.parse.urlsplit(plain).hostname or "")
-    found = download(plain, None, f"Bearer {token}" if token else None, lookups.files).sha256
+    access = Access(lookups.repositories.credentials, basic=True)
+    found = download(plain, None, access, lookups.files).sha256
     return {"name": name, "url": plain, "sha256": found}, ("this is the sha256 that the file has now",)
 
 

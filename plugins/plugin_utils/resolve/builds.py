@@ -22,7 +22,6 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.wheels.build import
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import git
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_check import check_wheel
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_failure import build_failure
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_files import download
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_order import (
     Attempt,
     Done,
@@ -182,12 +181,8 @@ class _Build:
             return found
         builder, interpreter = choose(self._site.builders, self._question.environment, self._where)
         if self._archive is None:
-            source, site = self._wanted.source, self._site
-            if source.address:
-                # With the credentials of its index; then it is here.
-                authorization = self._question.indexes.authorization(source.address)
-                download(source.address, source.identity["sha256"], authorization, site.cache / "wheels")
-            self._archive = fetch_source(source, site.access, self._work, site.cache / "wheels")
+            access, files = self._question.indexes.access, self._site.cache / "wheels"
+            self._archive = fetch_source(self._wanted.source, self._site.access, access, self._work, files)
         for _round in range(_ROUNDS):
             missing = self._required_of_others() - done.keys()
             if missing:

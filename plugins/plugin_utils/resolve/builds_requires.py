@@ -100,4 +100,4 @@ class Resolver:
 
     def _file(self, wheel: Wheel) -> tuple[pathlib.Path, str]:
         url = wheel.url if "://" in wheel.url else pathlib.Path(wheel.url).absolute().as_uri()
-        return download(url, wheel.sha256, self.indexes.authorization(url), self.files)
+        return download(url, wheel.sha256, self.indexes.access, self.files)

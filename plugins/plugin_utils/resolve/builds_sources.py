@@ -12,13 +12,13 @@ import posixpath
 import tarfile
 import tomllib
 import typing as t
-import urllib.parse
 import zipfile
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.checkout import git as git_program
 from ansible_collections.comfyops.fleet.plugins.module_utils.checkout.create import populate
 from ansible_collections.comfyops.fleet.plugins.module_utils.checkout.mirror import ensure_commit
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.http import Access
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import GIT, SDIST
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import git
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_files import download
@@ -89,12 +89,14 @@ def source_of(entry: Section) -> Source:
     return Source(str(canonicalize_name(entry["name"])), {key: entry[key] for key in keys})
 
 
-def fetch_source(source: Source, access: git.Access, directory: pathlib.Path, files: pathlib.Path) -> Archive:
+def fetch_source(
+    source: Source, repositories: git.Access, archives: Access, directory: pathlib.Path, files: pathlib.Path
+) -> Archive:
     """Bring a source here. directory: an empty one of ours. files: where downloads are kept. Raises FleetError."""
     try:
         if source.kind == GIT:
-            return _repository(source, access, directory)
-        return _sdist(source, access, files)
+            return _repository(source, repositories, directory)
+        return _sdist(source, archives, files)
     except FleetError as error:
         raise FleetError(str(error), where=source.label) from error
 
@@ -174,10 +176,8 @@ def _pack(tree: pathlib.Path, path: pathlib.Path, epoch: int) -> None:
         archive.add(tree, "source", filter=neutral)
 
 
-def _sdist(source: Source, access: git.Access, files: pathlib.Path) -> Archive:
-    url, sha256 = source.url, source.identity["sha256"]
-    token = access.credentials.get(urllib.parse.urlsplit(url).hostname or "")
-    path = download(url, sha256, f"Bearer {token}" if token else None, files).path
+def _sdist(source: Source, access: Access, files: pathlib.Path) -> Archive:
+    path = download(source.url, source.identity["sha256"], access, files).path
     try:
         members, epoch, pyproject = _look_into(path)
     except (OSError, tarfile.TarError, zipfile.BadZipFile, EOFError) as error:

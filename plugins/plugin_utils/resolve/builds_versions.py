@@ -58,7 +58,7 @@ def release_to_build(name: str, question: Question, files: pathlib.Path, uv_cach
     archive = next((file for file in by_version[version] if not file.is_wheel), None)
     if archive is None:
         return None
-    sha256 = archive.sha256 or download(archive.url, None, question.indexes.authorization(archive.url), files).sha256
+    sha256 = archive.sha256 or download(archive.url, None, question.indexes.access, files).sha256
     # Where it is reached from here, such as a mirror, is no part of what it is.
     identity = {"index": question.indexes.of(name), "file": archive.name, "sha256": sha256}
     return Release(Source(name, identity, without_credentials(archive.url)), str(version))

@@ -93,10 +93,6 @@ class Indexes:
             remedy=error.remedy or f"Check its address, or {ways}",
         )
 
-    def authorization(self, url: str) -> str | None:
-        """The Authorization header for a file, of its host's credentials."""
-        return self.access.authorization(url)
-
 
 def without_credentials(url: str) -> str:
     """A URL without user name and password, and without the slash at its end."""

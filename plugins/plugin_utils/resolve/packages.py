@@ -45,6 +45,7 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.provided im
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.providers import Providers
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.providers import Settings as ProviderSettings
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.requirement_sources import (
+    Lookups,
     entry_to_add,
     settle_sources,
 )
@@ -143,11 +144,9 @@ def _built(
 
 
 def _ask(
-    rules: str, site: builds.Site, work: pathlib.Path, cache: pathlib.Path, report: c.Callable[[str], None]
+    rules: str, entry_of: EntryOf, work: pathlib.Path, cache: pathlib.Path, report: c.Callable[[str], None]
 ) -> c.Callable[[Question], Answer]:
     """Who answers questions by the rules that the spec names."""
-
-    entry_of = _entry_of(site)
 
     def ask(question: Question) -> Answer:
         return resolution.answer(question, rules, work=work, cache=cache, entry_of=entry_of, report=report)
@@ -155,9 +154,13 @@ def _ask(
     return ask
 
 
-def _entry_of(site: builds.Site) -> EntryOf:
+def _entry_of(lookups: Lookups) -> EntryOf:
     """Who gives the entry of python_packages for a line that names a file."""
-    return lambda line: entry_to_add(line.name, str(line.url), site.access, site.cache / "wheels")
+    return lambda line: entry_to_add(line.name, str(line.url), lookups)
+
+
+def _lookups(site: builds.Site, indexes: Indexes) -> Lookups:
+    return Lookups(site.access, indexes.access, site.cache / "wheels")
 
 
 def _settled(
@@ -178,7 +181,8 @@ def _settled(
 
     rules = section["resolution"]
     providers = Providers(ProviderSettings(section["providers"], accelerator, rules == _STRICT, cache))
-    ask, users = _ask(rules, site, work, cache, report), torch_users.TorchUsers(work, cache, _entry_of(site))
+    entry_of = _entry_of(_lookups(site, question.indexes))
+    ask, users = _ask(rules, entry_of, work, cache, report), torch_users.TorchUsers(work, cache, entry_of)
     own = (*coherence.rules(rules != _STRICT, accelerator), choice_of_wheels, *_RULES)
     answer = settle(providers.prepare(question), ask, (*own, users.rule, providers.rule))
     further = package_notes.namesakes(question, {package.name for package in answer.found} - asked)
@@ -204,7 +208,7 @@ def _question(
     every = [*demands, demand_of_spec(packages), demand_of_image(section)]
     lines, line_faults = lines_for(environment, every, excluded)
     choices = choose_wheels(lines, environment)
-    settled = settle_sources(choices.lines, packages, site.access, site.cache / "wheels")
+    settled = settle_sources(choices.lines, packages, _lookups(site, indexes))
     overrides, override_faults = lines_for(environment, [_overriding(section)], frozenset())
     faults = [
         *index_faults,

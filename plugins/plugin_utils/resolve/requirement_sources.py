@@ -20,6 +20,7 @@ import typing as t
 import urllib.parse
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.http import Access
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import git
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_files import download
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import SPEC, Line, demand_of_spec
@@ -31,6 +32,15 @@ _GIT: t.Final = "git+"
 
 
 @dataclasses.dataclass(frozen=True)
+class Lookups:
+    """How repositories and files of URLs are read. files: where downloads are kept."""
+
+    repositories: git.Access
+    archives: Access
+    files: pathlib.Path
+
+
+@dataclasses.dataclass(frozen=True)
 class Settled:
     """Lines that count, those that the spec's entries count for (as the lock has them), and what is wrong."""
 
@@ -39,13 +49,10 @@ class Settled:
     faults: list[FleetError]
 
 
-def settle_sources(
-    lines: c.Sequence[Line], packages: c.Sequence[Section], access: git.Access, files: pathlib.Path
-) -> Settled:
+def settle_sources(lines: c.Sequence[Line], packages: c.Sequence[Section], lookups: Lookups) -> Settled:
     """Lines of core and nodes that name a file or a repository, where the spec's ``python_packages`` name the package.
 
     The spec's entry counts for them. Without one, a line that would need a build is a fault, which says the entry.
-    files: where downloads are kept.
     """
     settled = Settled([], [], [])
     given = {line.name: entry for line, entry in _of_spec(packages)}
@@ -56,7 +63,7 @@ def settle_sources(
             record = {"owner": line.demand.owner, "line": line.text, "by": SPEC, "why": why}
             settled.replaced.append(record)
         elif line.needs_build and line.demand.is_of_code:
-            settled.faults.append(_missing_entry(line, access, files))
+            settled.faults.append(_missing_entry(line, lookups))
         else:
             settled.lines.append(line)
     return settled
@@ -118,18 +125,16 @@ def _name_in(tree: git.Tree, folder: str) -> str | None:
     return None
 
 
-def entry_to_add(name: str, url: str, access: git.Access, files: pathlib.Path) -> str:
+def entry_to_add(name: str, url: str, lookups: Lookups) -> str:
     """The entry of python_packages for what a line names: a repository at the commit that it has now, or an archive.
 
-    files: where downloads are kept. Raises FleetError when it cannot be read.
+    Raises FleetError when it cannot be read.
     """
     if url.startswith(_GIT):
         wanted = repository_of(url)
-        entry = {"name": name, "git": wanted.repo, "commit": _commit(access, wanted)}
+        entry = {"name": name, "git": wanted.repo, "commit": _commit(lookups.repositories, wanted)}
         return json.dumps({**entry, "subdirectory": wanted.subdirectory} if wanted.subdirectory else entry)
-    token = access.credentials.get(urllib.parse.urlsplit(url).hostname or "")
-    archive = download(url, None, f"Bearer {token}" if token else None, files)
-    return json.dumps({"name": name, "url": url, "sha256": archive.sha256})
+    return json.dumps({"name": name, "url": url, "sha256": download(url, None, lookups.archives, lookups.files).sha256})
 
 
 def _commit(access: git.Access, wanted: Repository) -> str:
@@ -146,9 +151,9 @@ def _of_spec(packages: c.Sequence[Section]) -> c.Iterator[tuple[Line, Section]]:
         yield Line(demand, text, Requirement(text)), entry
 
 
-def _missing_entry(line: Line, access: git.Access, files: pathlib.Path) -> FleetError:
+def _missing_entry(line: Line, lookups: Lookups) -> FleetError:
     try:
-        remedy = f"Add to python_packages: {entry_to_add(line.name, str(line.requirement.url), access, files)}"
+        remedy = f"Add to python_packages: {entry_to_add(line.name, str(line.requirement.url), lookups)}"
     except FleetError as error:
         remedy = f'It cannot be read now ({error}). Add it to python_packages: {{"name": "{line.name}", ...}}'
     what = f"{shown(line.text)} needs a build, and only what the spec names is built"
