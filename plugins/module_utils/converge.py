@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import collections.abc as c
 import dataclasses
+import errno
 import os
 import typing as t
 
@@ -17,13 +18,15 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.change import Plan,
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, fail, raise_all
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.converge_lock import ConvergeLock
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import Layout
-from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import obstacles
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import disk_fault, obstacles
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
 Look = c.Callable[[], Plan]
 Apply = c.Callable[[Plan], None]
+# Those of the machine, not of this program.
+DISK_FAULTS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE})
 
 
 def converge(module: AnsibleModule, layout: Layout, look: Look, apply: Apply, **result: t.Any) -> t.NoReturn:
@@ -35,6 +38,10 @@ def converge(module: AnsibleModule, layout: Layout, look: Look, apply: Apply, **
         plan = _converged(module, layout, look, apply)
     except FleetError as error:
         fail(module, error, **result)
+    except OSError as error:
+        if error.errno not in DISK_FAULTS:
+            raise
+        fail(module, disk_fault(error, str(layout.root)), **result)
     module.exit_json(**_outcome(plan, bool(module._diff)), **result)
 
 

@@ -42,7 +42,7 @@ def take(context: Context, arrivals: c.Sequence[Arrival]) -> None:
     Raises FleetError, or Failures with all that did not arrive as it left.
     """
     receipts = Receipts(context.layout, deep=False)
-    try:
+    with receipts.kept():
         _check(arrivals, receipts)
         cancelled = threading.Event()
         settings = context.settings
@@ -55,8 +55,6 @@ def take(context: Context, arrivals: c.Sequence[Arrival]) -> None:
                 _take_repository(context, arrival)
             else:
                 _take_file(arrival)
-    finally:
-        receipts.save()
     remove_tree(names.waiting(context.layout))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import collections
 import collections.abc as c
 import contextlib
+import errno
 import os
 import pathlib
 import stat
@@ -105,6 +106,15 @@ def human(size: float) -> str:
             return f"{size:.{decimals}f} {unit}"
         size /= _THOUSAND
     return f"{size:.1f} TB"
+
+
+def disk_fault(error: OSError, where: str) -> FleetError:
+    """The fault of a file that could not be written; where: what it was for."""
+    remedy = "Look at the file system, its mount and the kernel's log (dmesg), then run it again"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        remedy = "Free some room there and run it again: what has come is kept"
+    path = f"{error.filename}: " if error.filename else ""
+    return FleetError(f"{path}{error.strerror or error}", where=where, remedy=remedy)
 
 
 def unwritable(root: pathlib.Path, variable: str = "comfy_root") -> list[FleetError]:

@@ -45,15 +45,13 @@ def apply(context: Context, plan: Plan, progress: Progress | None = None) -> Non
     the store.
     """
     receipts = Receipts(context.layout, context.settings.deep)
-    try:
+    with receipts.kept():
         _refuse_missing_build(context, plan)
         _fill_store(context, plan, receipts, progress or Progress(context.layout.models_progress))
         wanted = places(context.lock.models, context.layout, context.home)
         put_all(context.layout, _to_put(context, plan, wanted), receipts)
         if any(change.action == WRITE for change in plan.changes):
             write_text(context.home / FILE_NAME, extra_paths(context))
-    finally:
-        receipts.save()
 
 
 def _to_put(context: Context, plan: Plan, wanted: c.Mapping[str, Place]) -> list[Place]:

@@ -16,7 +16,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.change import Need
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, raise_all
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.http import Access, HttpFault
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import Layout
-from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import shortages, unwritable
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import disk_fault, shortages, unwritable
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.content import defect
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.first_read import Content, first_read, note_beside
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.observe import file_of
@@ -56,15 +56,13 @@ def read_into_store(layout: Layout, files: c.Sequence[Wanted], site: Site) -> li
     raise_all([*unwritable(layout.store), *shortages(needs)])
     receipts = Receipts(layout, deep=False)
     cancelled = threading.Event()
-    with concurrent.futures.ThreadPoolExecutor(PARALLEL) as pool:
+    with receipts.kept(), concurrent.futures.ThreadPoolExecutor(PARALLEL) as pool:
         try:
             return list(pool.map(lambda file: _one(layout, file, site, receipts, cancelled), files))
         except BaseException:
             cancelled.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-        finally:
-            receipts.save()
 
 
 def _one(
@@ -83,7 +81,7 @@ def _one(
     except FleetError as error:
         return FleetError(error.what, where=f"model {file.name}", remedy=error.remedy)
     except OSError as error:
-        return FleetError(f"{error.filename or 'the store'}: {error.strerror}", where=f"model {file.name}")
+        return disk_fault(error, f"model {file.name}")
     return content
 
 

@@ -109,10 +109,22 @@ class Receipts:
         self.missed[sha256] = reason
         _missed_here.add(sha256)
 
+    @contextlib.contextmanager
+    def kept(self) -> c.Iterator[None]:
+        """Save at the end, also after a fault; then that one is told, whatever becomes of this."""
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(OSError):
+                self.save()
+            raise
+        self.save()
+
     def save_now_and_then(self) -> None:
-        """Save if that was not done lately, so that little is read again after a kill."""
+        """Save if that was not done lately, so that little is read again after a kill. What fails is tried again."""
         if time.monotonic() - self._saved > _BETWEEN_SAVES_SECONDS:
-            self.save()
+            with contextlib.suppress(OSError):
+                self.save()
 
     def save(self) -> None:
         """Write what this process has read to what was recorded before; files that are gone are left out."""

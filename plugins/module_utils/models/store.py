@@ -15,6 +15,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.errors import Fleet
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.context import PICKLE_REFUSED, Context
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.converge_lock import ConvergeLock
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.http import Access, HttpFault
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import disk_fault
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import Model
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.connections import Connections
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.content import defect, is_pickle
@@ -268,4 +269,4 @@ def _faults_of_the_disk(name: str) -> c.Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise FleetError(f"{error.filename or 'the store'}: {error.strerror}", where=f"model {name}") from error
+        raise disk_fault(error, f"model {name}") from error

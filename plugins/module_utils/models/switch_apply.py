@@ -36,11 +36,9 @@ def apply_switch(context: Context, plan: Plan) -> None:
     named = [wanted[change.name] for change in ours if change.action in (PLACE, REPLACE) and change.name in wanted]
     removed = [change.name for change in ours if change.action == REMOVE]
     _refuse_missing(context, named)
-    try:
+    with receipts.kept():
         put_all(layout, named, receipts)
         _remove(context, removed, wanted, receipts)
-    finally:
-        receipts.save()
     prefix = f"{MODELS_DIR}/"
     serves = {place.notation: place.model.sha256 for place in wanted.values() if place.notation.startswith(prefix)}
     say_served(layout, serves)

@@ -6,13 +6,16 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
+import os
 import threading
 import typing as t
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
 
+from ansible_collections.comfyops.fleet.plugins.module_utils.models import apply as apply_models
 from ansible_collections.comfyops.fleet.plugins.module_utils.models import progress
 from ansible_collections.comfyops.fleet.plugins.modules import comfy_models
 from tests.unit.models.conftest import Host
@@ -160,3 +163,18 @@ def test_progress_is_written_while_downloads_run(host: Host, module: Module, mon
     assert 200_000 < middle["rate"] < 2_500_000
     assert {file["state"] for file in middle["files"]} <= {"fetching", "whole"}
     assert {file["from"] for file in middle["files"]} == {model["url"] for model in models}
+
+
+@pytest.mark.parametrize(("number", "next_step"), [(errno.ENOSPC, "Free some room"), (errno.EROFS, "Look at the file")])
+def test_a_fault_of_the_disk_is_said_wherever_it_strikes(
+    host: Host, module: Module, monkeypatch: pytest.MonkeyPatch, number: int, next_step: str
+) -> None:
+    """As when the last of the room goes while a receipt is written, which nobody can foresee."""
+
+    def strike(*_arguments: object) -> None:
+        raise OSError(number, os.strerror(number), str(host.layout.models))
+
+    monkeypatch.setattr(apply_models, "put_all", strike)
+    answer = module(host.model("one.safetensors"))
+    assert answer["msg"].startswith(f"{host.layout.root}: {host.layout.models}: {os.strerror(number)}. {next_step}")
+    assert [entry["state"] for entry in answer["downloads"]] == ["whole"]
