@@ -21,6 +21,8 @@ COMMIT = re.compile(r"[0-9a-f]{40}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 # The sources of a package's file.
 INDEX, WHEEL, FILE, SDIST, GIT, SHIM, PROVIDED = "index", "wheel", "file", "sdist", "git", "shim", "provided"
+# The index that answers for every name that is bound to none.
+DEFAULT_INDEX = "pypi"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,10 +11,9 @@ import urllib.parse
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.context import Context
-from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import INDEX, Package
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import DEFAULT_INDEX, INDEX, Package
 
 # The default index; without a URL of its own it is uv's.
-DEFAULT_INDEX = "pypi"
 # What package indexes call the user whose password is a token.
 TOKEN_USER = "__token__"
 # What stands for the password where the user is the token; netrc has no empty one.

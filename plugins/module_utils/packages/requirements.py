@@ -13,11 +13,11 @@ import typing as t
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, raise_all
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.context import Context
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.process import run
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.owners import CORE, NODE
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages import requirement_check
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.distributions import canonical, environment_site
 
 _SECONDS = 600
-_NODE = "node:"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -81,7 +81,7 @@ def _fault(context: Context, unmet: dict[str, t.Any]) -> FleetError:
     # An extra of the line's package, which the package itself spells out.
     means = f", that is {unmet['requirement']} for {unmet['package']}" if unmet["package"] else ""
     remedy = f'Add "{unmet["requirement"].partition(";")[0].strip()}" to python_packages in the spec'
-    if unmet["owner"].startswith(_NODE):
+    if unmet["owner"].startswith(NODE):
         remedy += ", or give the node other lines in custom_nodes[].requirements"
     return FleetError(
         f"wants {unmet['line']}{source}{means}, {installed}",
@@ -91,6 +91,6 @@ def _fault(context: Context, unmet: dict[str, t.Any]) -> FleetError:
 
 
 def _shown_owner(context: Context, owner: str) -> str:
-    if owner == "core":
+    if owner == CORE:
         return context.lock.core.name
-    return f"node {owner.removeprefix(_NODE)}" if owner.startswith(_NODE) else "the spec"
+    return f"node {owner.removeprefix(NODE)}" if owner.startswith(NODE) else "the spec"

@@ -6,14 +6,11 @@
 from __future__ import annotations
 
 import collections.abc as c
-import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import Package
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.owners import PACKAGE
 
 Graph = dict[str, list[str]]
-
-# The form of an owner that is a package.
-_PACKAGE: t.Final = "package:"
 
 
 def dependencies_of(packages: c.Iterable[Package]) -> Graph:
@@ -63,7 +60,7 @@ def without_circles(graph: c.Mapping[str, c.Sequence[str]]) -> tuple[Graph, Grap
 
 
 def _packages_of(owners: c.Iterable[str]) -> set[str]:
-    return {owner.removeprefix(_PACKAGE) for owner in owners if owner.startswith(_PACKAGE)}
+    return {owner.removeprefix(PACKAGE) for owner in owners if owner.startswith(PACKAGE)}
 
 
 def _required(package: Package) -> set[str]:

@@ -13,11 +13,10 @@ import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, raise_all
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.http import Access
-from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import INDEX, Lock, Target
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import DEFAULT_INDEX, INDEX, Lock, Target
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import git
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_versions import locate_default
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import (
-    DEFAULT,
     Indexes,
     read_indexes,
     without_credentials,
@@ -86,11 +85,11 @@ class Site:
         section = [
             {"name": name, "url": url, "packages": [each for each, index in bound.items() if index == name]}
             for name, url in target.indexes.items()
-            if name != DEFAULT
+            if name != DEFAULT_INDEX
         ]
         indexes, faults = read_indexes({"indexes": section}, (), self.python_indexes, self.access)
         raise_all(faults)
-        default = next((file.package for file in files if indexes.of(file.package) == DEFAULT), None)
+        default = next((file.package for file in files if indexes.of(file.package) == DEFAULT_INDEX), None)
         return locate_default(indexes, default, self.cache / "uv") if default else indexes
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import collections.abc as c
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import (
+    DEFAULT_INDEX,
     INDEX,
     PROVIDED,
     WHEEL,
@@ -20,7 +21,6 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document impor
 )
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.formats.local_wheels import WHEELS
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.formats.wording import described, kind_of_host
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import DEFAULT
 
 
 def written(lock: Lock, target: Target) -> str:
@@ -48,7 +48,7 @@ def _indexes(target: Target, packages: c.Sequence[Package]) -> c.Iterator[str]:
     for name, url in sorted(target.indexes.items()):
         bound = [package.name for package in packages if package.source == INDEX and package.index == name]
         if url and bound:
-            option = "--index-url" if name == DEFAULT else "--extra-index-url"
+            option = "--index-url" if name == DEFAULT_INDEX else "--extra-index-url"
             yield f"# The index {name}, for {', '.join(bound)}.\n{option} {url}\n"
 
 

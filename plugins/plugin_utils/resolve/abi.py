@@ -9,6 +9,7 @@ import collections.abc as c
 import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, raise_all
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.owners import PACKAGE
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.abi import (
     Built,
     Torch,
@@ -26,7 +27,6 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_resoluti
 
 # They are held together by a rule of their own.
 _FAMILY: t.Final = frozenset({TORCH, "torchvision", "torchaudio"})
-_PACKAGE: t.Final = "package:"
 _SHOWN: t.Final = 6
 
 
@@ -103,11 +103,11 @@ def _built(name: str, version: str, users_of_torch: c.Container[str]) -> Built |
 
 def _users_of_torch(found: c.Iterable[Found]) -> set[str]:
     return {
-        requester.removeprefix(_PACKAGE)
+        requester.removeprefix(PACKAGE)
         for package in found
         if package.name == TORCH
         for requester in package.required_by
-        if requester.startswith(_PACKAGE)
+        if requester.startswith(PACKAGE)
     }
 
 

@@ -12,6 +12,7 @@ import collections.abc as c
 import datetime
 import typing as t
 
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.owners import PACKAGE
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import TORCH_FAMILY
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_resolution import Found, Question
 
@@ -21,7 +22,6 @@ _TOGETHER: t.Final = datetime.timedelta(days=365)
 _DAY: t.Final = datetime.timedelta(days=1)
 # What holds a package back when newer releases come.
 _HOLDING: t.Final = frozenset({"==", "===", "~=", "<", "<="})
-_PACKAGE: t.Final = "package:"
 _SHOWN: t.Final = 3
 
 Days = c.Mapping[str, datetime.date]
@@ -60,14 +60,14 @@ def _day_of(package: Found) -> datetime.date | None:
 
 def _newest_neighbour(name: str, found: c.Sequence[Found], days: Days) -> str | None:
     """The newest of what a package needs itself or is needed by; the torch family is of one time in any case."""
-    own = f"{_PACKAGE}{name}"
+    own = f"{PACKAGE}{name}"
     needed = {package.name for package in found if own in package.required_by}
     needed |= {
-        requester.removeprefix(_PACKAGE)
+        requester.removeprefix(PACKAGE)
         for package in found
         if package.name == name
         for requester in package.required_by
-        if requester.startswith(_PACKAGE)
+        if requester.startswith(PACKAGE)
     }
     near = sorted(needed & days.keys() - (TORCH_FAMILY if name in TORCH_FAMILY else frozenset()))
     return max(near, key=lambda each: days[each], default=None)

@@ -12,10 +12,11 @@ import tempfile
 import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.owners import FLEET
 from ansible_collections.comfyops.fleet.plugins.module_utils.wheels.build import Requirement
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import wheels
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_files import download
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import FLEET, Demand, Line, lines_for
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import Demand, Line, lines_for
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import Indexes
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.routing_index import LocalWheel
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.target_environment import TargetEnvironment

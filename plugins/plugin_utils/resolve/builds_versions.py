@@ -13,14 +13,11 @@ import tempfile
 import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import DEFAULT_INDEX
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_files import download
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_sources import Source
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.index_pages import ListedFile
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import (
-    DEFAULT,
-    Indexes,
-    without_credentials,
-)
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import Indexes, without_credentials
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv import run_uv
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_output import read_list
 
@@ -82,7 +79,7 @@ def locate_default(indexes: Indexes, name: str, uv_cache: pathlib.Path) -> Index
     url = listed[_PUBLISHED].index_url if _PUBLISHED in listed else None
     if url is None:
         raise FleetError(f"the default index does not answer: {done.messages.strip()}", where="comfy_python_indexes")
-    return dataclasses.replace(indexes, reached={**indexes.reached, DEFAULT: url})
+    return dataclasses.replace(indexes, reached={**indexes.reached, DEFAULT_INDEX: url})
 
 
 class Limits(t.Protocol):

@@ -12,11 +12,11 @@ import posixpath
 import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, raise_all
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.owners import CORE, NODE
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import git, requirement_files
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.requirement_sources import OfTree
 
 Entry = c.Mapping[str, t.Any]
-CORE = "core"
 _DEFAULT_FILE = "requirements.txt"
 _PARALLEL = 16
 
@@ -64,7 +64,7 @@ def wanted_of(spec: Entry) -> list[Wanted]:
         if node["enabled"]:
             found.append(
                 Wanted(
-                    owner=f"node:{node['directory']}",
+                    owner=f"{NODE}{node['directory']}",
                     pointer=f"/custom_nodes/{number}",
                     name=node["name"],
                     repo=node["repo"],

@@ -15,6 +15,8 @@ import json
 import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, raise_all
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import DEFAULT_INDEX
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.owners import NODE, SPEC
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.abi import (
     CPU,
     Torch,
@@ -22,9 +24,9 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.packages.abi import
     dotted,
     torch_of,
 )
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import SPEC, TORCH, Line
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import TORCH, Line
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.index_builds import best_build, builds_in_index
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import DEFAULT, LOCAL
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import LOCAL
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.rounds import Answer, Rule, constrained
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_resolution import Found, Question
 
@@ -62,7 +64,7 @@ def torch_of_accelerator(answer: Answer, accelerator: str | None) -> Question:
     So one index serves targets of several kinds.
     """
     torch = next((package for package in answer.found if package.name == TORCH), None)
-    if torch is None or not accelerator or torch.index == DEFAULT or _is_build_of(torch.version, accelerator):
+    if torch is None or not accelerator or torch.index == DEFAULT_INDEX or _is_build_of(torch.version, accelerator):
         return answer.question
     versions = builds_in_index(answer.question, torch)
     better = best_build(answer.question, torch, versions, lambda version: _is_build_of(version, accelerator))
@@ -213,7 +215,7 @@ def _difference(package: Found, torch_package: Found, torch: Torch, question: Qu
     if own.kind is not None:
         same = own._replace(torch=(), cxx11=None) == torch.built._replace(cxx11=None)
         return None if same or torch.built.kind is None else str(own)
-    of_default = package.index == DEFAULT and torch_package.index not in (DEFAULT, LOCAL, None)
+    of_default = package.index == DEFAULT_INDEX and torch_package.index not in (DEFAULT_INDEX, LOCAL, None)
     is_known = "+" in torch.version and torch.built.kind is not None
     # The default index's wheels for ARM were for the CPU for long, and their names do not say.
     is_plain_arm = question.environment.machine == "aarch64" and torch.built.kind == CPU
@@ -228,7 +230,7 @@ def _other_build(question: Question, package: Found, torch_package: Found, torch
     index = torch_package.index
     if index in (None, LOCAL):
         remedy = f"Name a {package.name} in python_packages that was built for {torch}"
-    elif index == DEFAULT:
+    elif index == DEFAULT_INDEX:
         remedy = f"Bind {TORCH} to the same index as {package.name}, in python.indexes"
     else:
         bound = sorted({*(name for name, where in question.indexes.bound.items() if where == index), package.name})
@@ -255,6 +257,6 @@ def _way(lines: c.Sequence[Line], text: str) -> str:
     owners = dict.fromkeys(line.demand.owner for line in lines)
     if set(owners) == {SPEC}:
         return f'write "{text}" in python_packages'
-    nodes = [owner.removeprefix("node:") for owner in owners if owner.startswith("node:")]
+    nodes = [owner.removeprefix(NODE) for owner in owners if owner.startswith(NODE)]
     named = f" for node {' and '.join(nodes)}" if nodes else ""
     return f'put "{text}" into python_packages{named and f", or other lines{named} into custom_nodes[].requirements"}'

@@ -11,6 +11,7 @@ import typing as t
 import urllib.parse
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.owners import CORE, NODE, SPEC
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.finding import shown
 
 if t.TYPE_CHECKING:
@@ -18,9 +19,6 @@ if t.TYPE_CHECKING:
 
     from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.target_environment import TargetEnvironment
 
-SPEC: t.Final = "spec"
-NODE: t.Final = "node:"
-FLEET: t.Final = "comfyops.fleet"
 TORCH: t.Final = "torch"
 TORCH_FAMILY: t.Final = frozenset({TORCH, "torchvision", "torchaudio", "triton"})
 
@@ -36,7 +34,7 @@ class Demand:
     @property
     def is_of_code(self) -> bool:
         """Whether it is of ComfyUI or of a node, and not of the spec."""
-        return self.owner == "core" or self.owner.startswith(NODE)
+        return self.owner == CORE or self.owner.startswith(NODE)
 
     @property
     def label(self) -> str:

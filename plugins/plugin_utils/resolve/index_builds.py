@@ -11,7 +11,8 @@ from __future__ import annotations
 import collections.abc as c
 import typing as t
 
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import DEFAULT, LOCAL
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import DEFAULT_INDEX
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import LOCAL
 
 if t.TYPE_CHECKING:
     from packaging.tags import Tag
@@ -30,7 +31,7 @@ def builds_in_index(question: Question, package: Found) -> list[str]:
     if package.index in (None, LOCAL):
         return []
     indexes = question.indexes
-    if package.index == DEFAULT and package.index_url:
+    if package.index == DEFAULT_INDEX and package.index_url:
         indexes = indexes.with_default(package.index_url)
     tags = set(question.environment.wheel_tags())
     files = (file for file in indexes.files_of(package.name) or () if _is_offered(file, question.exclude_newer))

@@ -13,10 +13,10 @@ import urllib.parse
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.http import Access, HttpFault
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.url import refusal
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import DEFAULT_INDEX
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.index_credentials import index_access
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.index_pages import ListedFile, read_project
 
-DEFAULT: t.Final = "pypi"
 # Where wheels are from that no index has: built ones, and what the host's image provides.
 LOCAL: t.Final = "wheels of this control node"
 
@@ -40,7 +40,7 @@ class Indexes:
 
     def of(self, package: str) -> str:
         """The name of the index that a package must come from."""
-        return self.bound.get(package, DEFAULT)
+        return self.bound.get(package, DEFAULT_INDEX)
 
     def name_of(self, url: str) -> str | None:
         """The name of the index that a URL is in, the index's own or one below it."""
@@ -61,9 +61,9 @@ class Indexes:
 
     def with_default(self, url: str) -> Indexes:
         """The same, now that it is known where uv's own default is."""
-        if self.reached[DEFAULT] is not None:
+        if self.reached[DEFAULT_INDEX] is not None:
             return self
-        return dataclasses.replace(self, reached={**self.reached, DEFAULT: url})
+        return dataclasses.replace(self, reached={**self.reached, DEFAULT_INDEX: url})
 
     def with_local(self, packages: c.Iterable[str]) -> Indexes:
         """The same, for messages, where these packages are wheels that no index has."""
@@ -108,7 +108,7 @@ def read_indexes(
     index_urls: where indexes are reached from here, by name, with user names and passwords. access: of the run.
     """
     own = section.get("indexes") or []
-    urls: dict[str, str | None] = {DEFAULT: None, **{index["name"]: index["url"] for index in own}}
+    urls: dict[str, str | None] = {DEFAULT_INDEX: None, **{index["name"]: index["url"] for index in own}}
     bound, faults = _bound(own, packages, urls)
     reached = {name: index_urls.get(name, url) for name, url in urls.items()}
     for name, url in reached.items():

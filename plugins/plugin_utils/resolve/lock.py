@@ -15,9 +15,9 @@ import typing as t
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, raise_all
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.http import Access as HttpAccess
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import LOCK_VERSION
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.owners import CORE, NODE, SPEC
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import builds, interpreters, packages
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.checkouts import (
-    CORE,
     Kept,
     Locked,
     Wanted,
@@ -86,7 +86,7 @@ def _models(spec: Document, previous: Document | None, resolution: Resolution) -
 
 def _checkouts(wanted: c.Sequence[Wanted], previous: Document | None, resolution: Resolution) -> dict[str, Locked]:
     def upgrade(each: Wanted) -> bool:
-        return bool(resolution.upgrade & {EVERYTHING, each.name, each.owner, each.owner.removeprefix("node:")})
+        return bool(resolution.upgrade & {EVERYTHING, each.name, each.owner, each.owner.removeprefix(NODE)})
 
     return resolve_checkouts(resolution.git, wanted, _kept_checkouts(previous), upgrade, resolution.report)
 
@@ -95,7 +95,7 @@ def _kept_checkouts(previous: Document | None) -> dict[str, Kept]:
     if previous is None:
         return {}
     lines = {entry["owner"]: entry for entry in previous["requirements"]}
-    entries = {CORE: previous["core"], **{f"node:{node['directory']}": node for node in previous["nodes"]}}
+    entries = {CORE: previous["core"], **{f"{NODE}{node['directory']}": node for node in previous["nodes"]}}
     kept = {}
     for each in wanted_of(previous["spec"]):
         entry, own = entries[each.owner], lines.get(each.owner, {"file": None, "lines": ()})
@@ -187,7 +187,7 @@ def _same_demands(
 ) -> bool:
     """Whether everything that feeds a target's packages is as it was: then not even the index is asked."""
     before = previous["spec"]
-    lines = {entry["owner"]: tuple(entry["lines"]) for entry in previous["requirements"] if entry["owner"] != "spec"}
+    lines = {entry["owner"]: tuple(entry["lines"]) for entry in previous["requirements"] if entry["owner"] != SPEC}
     return (
         {demand.owner: demand.lines for demand in demands} == lines
         and before["python_packages"] == spec["python_packages"]
@@ -211,7 +211,7 @@ def _core_entry(wanted: Wanted, locked: Locked) -> Document:
 
 
 def _node_entry(spec: Document, wanted: Wanted, locked: Locked) -> Document:
-    directory = wanted.owner.removeprefix("node:")
+    directory = wanted.owner.removeprefix(NODE)
     writable = next(node["writable"] for node in spec["custom_nodes"] if node["directory"] == directory)
     return {**_core_entry(wanted, locked), "name": wanted.name, "directory": directory, "writable": list(writable)}
 
@@ -224,7 +224,7 @@ def _requirements(spec: Document, wanted: c.Sequence[Wanted], checkouts: c.Mappi
             found.append({"owner": each.owner, "file": locked.file, "lines": list(locked.lines)})
     own = [entry["requirement"] for entry in spec["python_packages"] if "requirement" in entry]
     if own:
-        found.append({"owner": "spec", "file": None, "lines": own})
+        found.append({"owner": SPEC, "file": None, "lines": own})
     return found
 
 
@@ -232,7 +232,7 @@ def _refuse_unknown_names(spec: Document, previous: Document | None, upgrade: fr
     """A name that nothing has would silently upgrade nothing."""
     known = {EVERYTHING, CORE, "ComfyUI", interpreters.UPGRADE}
     for each in wanted_of(spec):
-        known |= {each.name, each.owner.removeprefix("node:")}
+        known |= {each.name, each.owner.removeprefix(NODE)}
     known |= {model["name"] for model in spec["models"]}
     for target in (previous or {}).get("targets", {}).values():
         known |= {package["name"] for package in target["packages"]}

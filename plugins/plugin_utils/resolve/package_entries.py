@@ -13,11 +13,11 @@ import urllib.parse
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, raise_all
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.url import shown
-from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import FILE, INDEX, WHEEL
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import DEFAULT_INDEX, FILE, INDEX, WHEEL
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import wheels
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import Line
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.index_pages import ListedFile
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import DEFAULT, LOCAL
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import LOCAL
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.package_metadata import describe
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.routing_index import LocalWheel
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_output import Wheel
@@ -178,7 +178,7 @@ class _Entries:
         """That each file comes from where its package is bound to, whatever was answered to whom."""
         wanted = LOCAL if package.name in self._question.local else self._indexes.of(package.name)
         given = {package.index, *(wheel.index or package.index for wheel in package.wheels)}
-        if given == {wanted} or (given == {None} and wanted == DEFAULT):
+        if given == {wanted} or (given == {None} and wanted == DEFAULT_INDEX):
             return
         others = ", ".join(sorted(name or "a URL" for name in given - {wanted}))
         raise FleetError(

@@ -9,10 +9,10 @@ import collections.abc as c
 import json
 import typing as t
 
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import DEFAULT_INDEX
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.abi import CUDA_RUNTIMES, built_for
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import abi
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.ages import old_pins
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import DEFAULT
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_resolution import Found, Question
 
 # What the default index has under a name that people of ComfyUI use for something else, and what to write for that.
@@ -49,7 +49,7 @@ def namesakes(question: Question, names: c.Iterable[str]) -> c.Iterator[str]:
     """Notes on packages of the default index that are other ones than people mean."""
     elsewhere = {line.name for line in question.lines if line.url} | set(question.local)
     for name in sorted(set(names) & _NAMESAKES.keys() - elsewhere):
-        if question.indexes.of(name) == DEFAULT:
+        if question.indexes.of(name) == DEFAULT_INDEX:
             what, entry = _NAMESAKES[name]
             yield f"{name} of the default index is {what}; for that put into python_packages {entry}"
 
@@ -83,9 +83,9 @@ def _other_torch(found: c.Sequence[Found], accelerator: str | None) -> c.Iterato
     if torch is None or torch.index is None or not accelerator:
         return
     has = _build_of(torch.version, by_name)
-    if has.startswith(accelerator) or (torch.index != DEFAULT and built_for(torch.version).kind is None):
+    if has.startswith(accelerator) or (torch.index != DEFAULT_INDEX and built_for(torch.version).kind is None):
         return
-    if torch.index != DEFAULT:
+    if torch.index != DEFAULT_INDEX:
         yield (
             f"torch {torch.version} of the index {torch.index} is a build for {has}, and the target's accelerator is"
             f" {accelerator}: bind torch to an index for that in python.indexes, or give the target that accelerator"

@@ -15,7 +15,7 @@ import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, raise_all
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.http import Access
-from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import INDEX, SHIM
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import DEFAULT_INDEX, INDEX, SHIM
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import (
     abi,
     builds,
@@ -35,7 +35,7 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands imp
     demand_of_spec,
     lines_for,
 )
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import DEFAULT, Indexes, read_indexes
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import Indexes, read_indexes
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.package_entries import Checks, make_entries
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.provided import (
     demand_of_image,
@@ -252,7 +252,7 @@ def _builds_question(question: Question, kept: c.Sequence[Section]) -> builds.Qu
 def _with_default(question: Question, found: c.Sequence[Found]) -> Question:
     """The question with the address of uv's default index: where pip is from, unless pip is bound."""
     url = next((package.index_url for package in found if package.name == ALWAYS), None)
-    if url is None or question.indexes.of(ALWAYS) != DEFAULT:
+    if url is None or question.indexes.of(ALWAYS) != DEFAULT_INDEX:
         return question
     return dataclasses.replace(question, indexes=question.indexes.with_default(url))
 

@@ -14,7 +14,8 @@ import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import PROVIDED
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import SPEC, Demand, Line, is_built
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.owners import SPEC
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import Demand, Line, is_built
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.routing_index import LocalWheel
 
 _KEY: t.Final = "python.provided"

@@ -10,7 +10,8 @@ import dataclasses
 import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import SPEC, Line
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.owners import SPEC
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import Line
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.provider_shims import Stand
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_resolution import Question
 

@@ -19,8 +19,9 @@ import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import PROVIDED
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.owners import CORE, SPEC
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import provider_wishes, wheels
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import SPEC, TORCH_FAMILY
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import TORCH_FAMILY
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.index_pages import ListedFile
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import LOCAL
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.provider_groups import GROUPS, Group, group_of
@@ -308,7 +309,7 @@ def _file_of(question: Question, package: Found, tags: c.Sequence[t.Any]) -> Lis
 def _rank(package: Found) -> int:
     """Whose wish counts more: the spec's, then ComfyUI's, then a node's."""
     kinds = [owner.partition(":")[0] for owner in package.required_by]
-    order = (SPEC, "core", "node")
+    order = (SPEC, CORE, "node")
     return min((order.index(kind) for kind in kinds if kind in order), default=len(order))
 
 

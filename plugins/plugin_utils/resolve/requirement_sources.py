@@ -21,9 +21,10 @@ import urllib.parse
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.http import Access
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.owners import SPEC
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import git
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_files import download
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import SPEC, Line, demand_of_spec
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import Line, demand_of_spec
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.finding import shown
 
 Section = c.Mapping[str, t.Any]

@@ -16,7 +16,8 @@ import collections.abc as c
 import dataclasses
 import typing as t
 
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import SPEC, Line
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.owners import SPEC
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import Line
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.resolution_rules import (
     Found,
     Settled,

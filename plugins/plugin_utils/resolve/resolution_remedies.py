@@ -14,7 +14,8 @@ import dataclasses
 import json
 import typing as t
 
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import NODE, Demand, Line, demand_of_spec
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.owners import NODE
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import Demand, Line, demand_of_spec
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.known_breaks import bounded
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.resolution_rules import (
     Solver,

@@ -18,7 +18,8 @@ import dataclasses
 import typing as t
 import urllib.parse
 
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import SPEC, TORCH_FAMILY, Demand, Line
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.owners import SPEC
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import TORCH_FAMILY, Demand, Line
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.resolution_trials import Trials, Versions
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_failure import NoSolution
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_resolution import EVERYTHING, Question

@@ -14,7 +14,8 @@ import dataclasses
 import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import FLEET, Demand, Line
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.owners import FLEET
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import Demand, Line
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_resolution import Found, Question
 
 _MOST_ROUNDS: t.Final = 16

@@ -23,12 +23,13 @@ import urllib.parse
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.http import HttpFault, request
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import DEFAULT_INDEX
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.index_pages import (
     JSON_TYPE,
     ListedFile,
     write_page,
 )
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import DEFAULT, LOCAL, Indexes
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import LOCAL, Indexes
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.patience import patiently
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.wheel_contents import read_metadata
 
@@ -112,7 +113,7 @@ class RoutingIndex:
         if package in self._local:
             return LOCAL
         index = self._indexes.of(package)
-        return None if index == DEFAULT else index
+        return None if index == DEFAULT_INDEX else index
 
     def answer(self, path: str) -> tuple[int, bytes]:
         """The status and body of an answer to GET."""

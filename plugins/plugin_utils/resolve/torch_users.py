@@ -12,7 +12,8 @@ import dataclasses
 import pathlib
 import typing as t
 
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import FLEET, TORCH, Demand, Line
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.owners import FLEET
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import TORCH, Demand, Line
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.resolution_conflict import explain_conflict
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.resolution_remedies import EntryOf
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.resolution_trials import Trials

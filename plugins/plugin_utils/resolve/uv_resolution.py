@@ -17,9 +17,11 @@ import sys
 import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, raise_all
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import FLEET, Line
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import DEFAULT_INDEX
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.owners import FLEET, PACKAGE
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import Line
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.index_credentials import netrc_for_uv
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import DEFAULT, LOCAL, Indexes
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import LOCAL, Indexes
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.routing_index import LocalWheel, RoutingIndex
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.target_environment import TargetEnvironment
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv import Outcome, run_uv
@@ -172,7 +174,7 @@ class _Run:
         return outcome.messages
 
     def _uv(self, *arguments: str) -> Outcome:
-        default = self._question.indexes.reached[DEFAULT]
+        default = self._question.indexes.reached[DEFAULT_INDEX]
         outcome = run_uv(
             [*self._arguments, *arguments],
             directory=self._directory,
@@ -256,7 +258,7 @@ def _merged(
 
 def _found(listed: Listed, pinned: Pinned, owners: c.Mapping[str, str], routing: RoutingIndex) -> Found:
     ours = listed.index_url is not None and listed.index_url.rstrip("/") == routing.url
-    index = None if listed.index_url is None else (routing.index_of(pinned.name) if ours else DEFAULT)
+    index = None if listed.index_url is None else (routing.index_of(pinned.name) if ours else DEFAULT_INDEX)
     return Found(
         name=pinned.name,
         version=pinned.version,
@@ -283,4 +285,4 @@ def _requester(words: str, owners: c.Mapping[str, str]) -> str:
     option, _space, file = words.partition(" ")
     if option == "-r":
         return owners[file]
-    return "" if file else f"package:{words}"
+    return "" if file else f"{PACKAGE}{words}"

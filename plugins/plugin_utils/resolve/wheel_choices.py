@@ -13,9 +13,10 @@ import dataclasses
 import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, raise_all
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.owners import SPEC
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.abi import Torch, built_for, misfits, torch_of
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.abi_tags import fits_tags, wheel_of
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import SPEC, Line
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import Line
 
 if t.TYPE_CHECKING:
     from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.rounds import Answer

@@ -9,10 +9,10 @@ import datetime
 import re
 import typing as t
 
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import DEFAULT_INDEX
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.environment import read_environment
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.finding import shown
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.requirements import (
-    DEFAULT_INDEX,
     canonical_name,
     read_requirement_lines,
 )

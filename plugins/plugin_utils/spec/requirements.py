@@ -9,6 +9,7 @@ import re
 import typing as t
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import DEFAULT_INDEX
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.formats.hashes import in_hexadecimal
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec import pip_options
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.finding import shown
@@ -29,7 +30,6 @@ if t.TYPE_CHECKING:
 
     from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.finding import Findings, Location
 
-DEFAULT_INDEX: t.Final = "pypi"
 SOURCE_ARCHIVES: t.Final = (".tar.gz", ".zip")
 
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.IGNORECASE | re.ASCII)

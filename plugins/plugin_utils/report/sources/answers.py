@@ -9,6 +9,7 @@ import collections.abc as c
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import human
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.owners import PACKAGE
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.graph import Chain, Edge, shown
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.limits import Limit
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.model import Sources, TargetSources
@@ -78,7 +79,7 @@ def _end(limit: Limit) -> str:
 
 def _asker(limit: Limit, target: TargetSources) -> str:
     requester = limit.edge.requester
-    if not requester.startswith("package:"):
+    if not requester.startswith(PACKAGE):
         return _shown_owner(limit.edge)
     entry = target.by_name[shown(requester)]
     return f"{entry.package.name} {entry.package.version}"

@@ -11,10 +11,16 @@ import json
 import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import INDEX, PROVIDED, Package
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import (
+    DEFAULT_INDEX,
+    INDEX,
+    PROVIDED,
+    Package,
+)
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.origin import direct_url
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.graph import PACKAGE, Edge, shown
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.model import DEFAULT_INDEX, TargetSources
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.owners import PACKAGE
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.graph import Edge, shown
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.model import TargetSources
 
 _REALIZE: t.Final = "Run realize.yml with the same version"
 

@@ -11,9 +11,9 @@ import dataclasses
 import functools
 import typing as t
 
-PACKAGE: t.Final = "package:"
-NODE: t.Final = "node:"
-_OWNERS: t.Final = {"core": "core", "spec": "the spec", "comfyops.fleet": "the collection itself"}
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.owners import CORE, FLEET, NODE, PACKAGE, SPEC
+
+_OWNERS: t.Final = {CORE: "core", SPEC: "the spec", FLEET: "the collection itself"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,7 +151,7 @@ def shown(requester: str) -> str:
 
 def owner_order(owner: str) -> tuple[int, str]:
     """Core, nodes, spec, the rest."""
-    ranks = {"core": 0, "spec": 2, "comfyops.fleet": 3}
+    ranks = {CORE: 0, SPEC: 2, FLEET: 3}
     return (1 if owner.startswith(NODE) else ranks.get(owner, 4), owner)
 
 

@@ -9,8 +9,9 @@ import collections.abc as c
 import dataclasses
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import WHEEL, Lock, Target
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.graph import PACKAGE, Edge
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import SPEC, Demand, Line, lines_for
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.owners import PACKAGE, SPEC
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.graph import Edge
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import Demand, Line, lines_for
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.target_environment import (
     TargetEnvironment,
     target_environment,

@@ -14,6 +14,7 @@ import hashlib
 import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import (
+    DEFAULT_INDEX,
     FILE,
     GIT,
     INDEX,
@@ -26,13 +27,13 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document impor
     Target,
     canonical,
 )
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.owners import PACKAGE, SPEC
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources import graph, licenses
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.limits import Limit, limits_of
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.lines import Lines, lines_of
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.shares import shares
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.subjects import subject_of
 
-DEFAULT_INDEX: t.Final = "pypi"
 SEVERAL: t.Final = "several of these"
 _LABELS: t.Final = {
     WHEEL: "wheel by its URL",
@@ -161,11 +162,11 @@ class TargetSources:
         if override is None:
             return (*found, *replaced)
         void = [dataclasses.replace(limit, void=f"python.overrides: {override}") for limit in found]
-        return (*limits_of([graph.Edge("spec", package, override, "python.overrides")]), *void, *replaced)
+        return (*limits_of([graph.Edge(SPEC, package, override, "python.overrides")]), *void, *replaced)
 
     def _without_stand_in(self, limit: Limit) -> Limit:
         """A stand-in asks for the version that was chosen, and chooses none."""
-        entry = self.by_name.get(limit.edge.requester.removeprefix(graph.PACKAGE))
+        entry = self.by_name.get(limit.edge.requester.removeprefix(PACKAGE))
         is_stand_in = entry is not None and entry.package.source == SHIM
         return dataclasses.replace(limit, void="a stand-in follows what it stands in for") if is_stand_in else limit
 
@@ -193,7 +194,7 @@ def _target(lock: Lock, target: Target) -> TargetSources:
 
 
 def _entry(package: Package, target: Target, found: graph.Graph) -> Entry:
-    direct = {edge.requester for edge in found.asking_for(package.name) if not edge.requester.startswith(graph.PACKAGE)}
+    direct = {edge.requester for edge in found.asking_for(package.name) if not edge.requester.startswith(PACKAGE)}
     owners = found.owners_of.get(package.name, frozenset())
     return Entry(
         package=package,

@@ -29,7 +29,8 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document impor
     Package,
     Submodule,
 )
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.graph import NODE, PACKAGE, shown
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.owners import CORE, NODE, PACKAGE
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.graph import shown
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.licenses import License
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.model import Entry, Sources, TargetSources
 
@@ -94,7 +95,7 @@ def _bom(sources: Sources, target: TargetSources, timestamp: datetime.datetime |
         metadata=BomMetaData(component=root, tools=ToolRepository(components=[tool]), timestamp=timestamp),
     )
     components = {
-        "core": _checkout(lock.core, "core", ComponentType.APPLICATION),
+        CORE: _checkout(lock.core, CORE, ComponentType.APPLICATION),
         **{
             f"{NODE}{node.directory}": _checkout(node, f"{NODE}{node.directory}", ComponentType.LIBRARY)
             for node in lock.nodes

@@ -9,8 +9,9 @@ import collections.abc as c
 import dataclasses
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import failures
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.owners import PACKAGE
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.coverage import Coverage
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.graph import PACKAGE, shown
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.graph import shown
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.model import Entry, TargetSources
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import abi
 

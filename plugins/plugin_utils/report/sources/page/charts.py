@@ -11,7 +11,7 @@ import decimal
 import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import human
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.graph import PACKAGE
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.owners import PACKAGE
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.model import Entry, Part, TargetSources
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.page.colors import REST
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.page.markup import Child, tag

@@ -9,7 +9,8 @@ import collections.abc as c
 import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock import document as lock
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.model import DEFAULT_INDEX, TargetSources
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import DEFAULT_INDEX
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.model import TargetSources
 
 REST: t.Final = "from-rest"
 _CLASSES: t.Final = {

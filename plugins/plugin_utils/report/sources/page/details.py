@@ -10,15 +10,9 @@ import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import human
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import Lock
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.owners import CORE, NODE, PACKAGE
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources import tables
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.graph import (
-    NODE,
-    PACKAGE,
-    Chain,
-    Edge,
-    Reason,
-    shown,
-)
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.graph import Chain, Edge, Reason, shown
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.limits import Limit
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.model import Entry, TargetSources
 
@@ -35,7 +29,7 @@ def details_of(sources: TargetSources, lock: Lock) -> dict[str, Details]:
     """
     found = {f"{PACKAGE}{name}": _of_package(entry, sources) for name, entry in sources.by_name.items()}
     replaced = (each.owner for each in sources.target.replaced)
-    owners = {*sources.graph.owners, "core", *(f"{NODE}{node.directory}" for node in lock.nodes), *replaced}
+    owners = {*sources.graph.owners, CORE, *(f"{NODE}{node.directory}" for node in lock.nodes), *replaced}
     found.update((owner, _of_owner(owner, sources, lock)) for owner in owners)
     return found
 
@@ -68,7 +62,7 @@ def _of_package(entry: Entry, sources: TargetSources) -> Details:
 
 
 def _of_owner(owner: str, sources: TargetSources, lock: Lock) -> Details:
-    checkout = lock.core if owner == "core" else None
+    checkout = lock.core if owner == CORE else None
     if owner.startswith(NODE):
         checkout = next((node for node in lock.nodes if node.directory == owner.removeprefix(NODE)), None)
     edges = sources.graph.asked_by(owner)

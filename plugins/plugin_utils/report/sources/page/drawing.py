@@ -9,7 +9,8 @@ import collections.abc as c
 import dataclasses
 import typing as t
 
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.graph import PACKAGE, shown
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.owners import PACKAGE
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.graph import shown
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.model import TargetSources
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.page.layers import columns_of
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.page.markup import tag

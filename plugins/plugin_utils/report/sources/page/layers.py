@@ -15,7 +15,8 @@ import itertools
 import statistics
 import typing as t
 
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.graph import PACKAGE, Graph, owner_order
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.owners import PACKAGE
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.graph import Graph, owner_order
 
 _SWEEPS: t.Final = 12
 Arrow = tuple[str, str]

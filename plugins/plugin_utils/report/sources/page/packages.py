@@ -9,9 +9,10 @@ import collections.abc as c
 import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import human
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.owners import PACKAGE
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources import tables
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.coverage import Coverage
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.graph import PACKAGE, shown
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.graph import shown
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.model import Entry, TargetSources
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.page.markup import scrolled, tag
 
