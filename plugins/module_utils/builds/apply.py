@@ -5,31 +5,31 @@
 
 from __future__ import annotations
 
-import pathlib
-
 from ansible_collections.comfyops.fleet.plugins.module_utils.builds.plan import CURRENT
 from ansible_collections.comfyops.fleet.plugins.module_utils.change import Plan
-from ansible_collections.comfyops.fleet.plugins.module_utils.host.atomic import remove_tree
-from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import Layout
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.atomic import remove_whole
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import REMOVED, Layout
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.serving import lock_record
-
-_REMOVED = ".removed."
 
 
 def apply(layout: Layout, plan: Plan) -> None:
-    """Do the planned removals; each directory is renamed first: a killed run leaves no half one under its name."""
-    for directory in (layout.builds, layout.envs):
-        for leftover in directory.glob(f"{_REMOVED}*"):
-            remove_tree(leftover)
+    """Do the planned removals, and end those that were killed."""
+    doomed = [path for directory in (layout.builds, layout.envs) for path in directory.glob(f"{REMOVED}*")]
     for change in plan.changes:
         if change.name == CURRENT:
             layout.current.unlink()
         else:
-            _remove(layout, layout.root / change.name)
+            doomed.append(layout.root / change.name)
+    for path in doomed:
+        if path.parent == layout.builds:
+            remove_build(layout, path.name)
+        else:
+            remove_whole(path)
 
 
-def _remove(layout: Layout, directory: pathlib.Path) -> None:
-    doomed = directory.with_name(f"{_REMOVED}{directory.name}")
-    directory.rename(doomed)
-    lock_record(layout, directory.name).unlink(missing_ok=True)
-    remove_tree(doomed)
+def remove_build(layout: Layout, name: str) -> None:
+    """Remove a build, or what a killed removal left of it, and the lock that is recorded of it."""
+    remove_whole(layout.builds / name)
+    build = name.removeprefix(REMOVED)
+    if not (layout.builds / build).exists():
+        lock_record(layout, build).unlink(missing_ok=True)

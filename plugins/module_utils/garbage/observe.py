@@ -18,7 +18,7 @@ import typing as t
 from ansible_collections.comfyops.fleet.plugins.module_utils.builds import observe as builds
 from ansible_collections.comfyops.fleet.plugins.module_utils.bundle.names import waiting
 from ansible_collections.comfyops.fleet.plugins.module_utils.garbage.named import Named, names_of
-from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import Layout
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import REMOVED, Layout
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.serving import lock_record, recorded_lock
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import freed
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.held import fetched, pushed
@@ -109,10 +109,11 @@ def _items(layout: Layout, names: c.Iterable[str], now: float) -> c.Iterator[Ite
         PYTHON: layout.agent / "python",
         ASIDE: layout.aside,
     }
-    yield from _present(BUILD, (layout.builds / name for name in names), now)
+    yield from _present(BUILD, (*(layout.builds / name for name in names), *layout.builds.glob(f"{REMOVED}*")), now)
     for kind, directory in directories.items():
         yield from _present(kind, _children(directory), now)
-    yield from _present(UV, (path for path in _children(layout.agent) if path.name.startswith("uv-")), now)
+    brought = (path for path in _children(layout.agent) if path.name.removeprefix(REMOVED).startswith("uv-"))
+    yield from _present(UV, brought, now)
     yield from _present(MODEL, (path for half in _children(layout.store) for path in _children(half)), now)
     for directory in (layout.partial, waiting(layout)):
         yield from _present(PART, (path for path in _children(directory) if path.is_file()), now)

@@ -13,6 +13,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.errors import Fleet
 from ansible_collections.comfyops.fleet.plugins.module_utils.garbage import observe
 from ansible_collections.comfyops.fleet.plugins.module_utils.garbage.named import Named
 from ansible_collections.comfyops.fleet.plugins.module_utils.garbage.observe import Builds, Item, State
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import REMOVED
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import human
 
 GARBAGE = "garbage"
@@ -73,6 +74,8 @@ class _Judge:
     linked: frozenset[str]
 
     def is_garbage(self, item: Item) -> bool:
+        if item.name.startswith(REMOVED):
+            return True
         needed = {
             observe.BUILD: self.builds,
             observe.ENVIRONMENT: self.environments,
@@ -91,7 +94,8 @@ class _Judge:
 
 
 def _newest_uv(state: State) -> str | None:
-    return min(((item.days, item.name) for item in state.items if item.kind == observe.UV), default=(0, None))[1]
+    brought = (item for item in state.items if item.kind == observe.UV and not item.name.startswith(REMOVED))
+    return min(((item.days, item.name) for item in brought), default=(0, None))[1]
 
 
 def _largest_first(item: Item) -> tuple[int, str]:

@@ -14,6 +14,8 @@ import shutil
 import tempfile
 import time
 
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import REMOVED
+
 # linux/fs.h: swap two names in one step.
 _RENAME_EXCHANGE = 2
 _AT_FDCWD = -100
@@ -89,6 +91,22 @@ def remove_tree(path: pathlib.Path) -> None:
             os.chmod(parent, 0o700)
     with contextlib.suppress(FileNotFoundError):
         shutil.rmtree(path)
+
+
+def remove_whole(path: pathlib.Path) -> None:
+    """Remove a file, or a directory that is renamed first: a killed run leaves no half of it under its name.
+
+    What it leaves has a name with REMOVED before, and goes with this function, too. No error when it is not there.
+    """
+    if path.is_symlink() or not path.is_dir():
+        path.unlink(missing_ok=True)
+        return
+    doomed = path
+    if not path.name.startswith(REMOVED):
+        doomed = path.with_name(f"{REMOVED}{path.name}")
+        remove_tree(doomed)
+        path.rename(doomed)
+    remove_tree(doomed)
 
 
 def flush_file_system(directory: pathlib.Path) -> None:

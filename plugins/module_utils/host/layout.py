@@ -10,6 +10,8 @@ import pathlib
 
 # What ComfyUI writes while it runs; outlives every build.
 DATA_DIRECTORIES = ("input", "output", "user", "temp")
+# What the name of a directory begins with while it is removed.
+REMOVED = ".removed."
 
 
 @dataclasses.dataclass(frozen=True)

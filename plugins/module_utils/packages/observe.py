@@ -15,7 +15,7 @@ import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.core.paths import ENVIRONMENT_LINK
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.context import Context
-from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import Layout
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import REMOVED, Layout
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.serving import serving_build
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.digest import DIGEST_LENGTH
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.compare import (
@@ -31,7 +31,9 @@ if t.TYPE_CHECKING:
     from ansible_collections.comfyops.fleet.plugins.module_utils.packages.means import Means
     from ansible_collections.comfyops.fleet.plugins.module_utils.packages.preflight import Machine
 
-_UNFINISHED = re.compile(rf"\.[0-9a-f]{{{DIGEST_LENGTH}}}\..+")
+_DIGEST = rf"[0-9a-f]{{{DIGEST_LENGTH}}}"
+# Half made, or half removed.
+_UNFINISHED = re.compile(rf"\.{_DIGEST}\..+|{re.escape(REMOVED)}{_DIGEST}")
 
 
 class State(t.NamedTuple):

@@ -18,7 +18,7 @@ import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.change import Change, Need
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, raise_all
-from ansible_collections.comfyops.fleet.plugins.module_utils.host.atomic import remove_tree
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.atomic import remove_whole
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.context import Context
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import freed, human, shortages
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.digest import DIGEST_LENGTH
@@ -94,11 +94,7 @@ def make_room(
     old = find_old(context)
     before_removal()
     for environment in old.environments:
-        # Renamed first: a killed run leaves no half of one under its name.
-        doomed = environment.with_name(f".{environment.name}.removed")
-        remove_tree(doomed)
-        environment.rename(doomed)
-        remove_tree(doomed)
+        remove_whole(environment)
     for entry in old.entries:
         discard(entry)
 

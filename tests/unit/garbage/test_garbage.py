@@ -6,11 +6,18 @@
 from __future__ import annotations
 
 import pathlib
+import signal
 import subprocess
 import sys
+import time
 
+import pytest
+
+from ansible_collections.comfyops.fleet.plugins.module_utils.garbage.apply import apply
 from ansible_collections.comfyops.fleet.plugins.module_utils.garbage.observe import observe
+from ansible_collections.comfyops.fleet.plugins.module_utils.garbage.plan import Rules, plan
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import Layout
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.serving import lock_record
 from tests.support.processes import environment
 
 # A program that makes and removes what looks like entries of a store, as other hosts do, until its input ends.
@@ -26,6 +33,50 @@ while not select.select([sys.stdin], [], [], 0)[0]:
     for number in range(40):
         shutil.rmtree(store / f"{number:02}")
 """
+# The same as a removal that is killed when it has begun.
+KILLED = """
+import os, pathlib, shutil, signal, sys
+shutil.rmtree = lambda path: path.exists() and os.kill(os.getpid(), signal.SIGKILL)
+from ansible_collections.comfyops.fleet.plugins.module_utils.garbage import apply, observe
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import Layout
+layout = Layout(pathlib.Path(sys.argv[1]))
+apply.apply(layout, [item for item in observe.observe(layout, 0).items if str(item.path) == sys.argv[2]])
+"""
+
+
+def content(layout: Layout) -> list[str]:
+    """All files below the root."""
+    return sorted(str(path.relative_to(layout.root)) for path in layout.root.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize(
+    ("directory", "file"),
+    [
+        ("builds/demo-0a1b2c3d4e5f", "main.py"),
+        ("envs/0a1b2c3d4e5f", "pyvenv.cfg"),
+        ("agent/uv-0a1b2c3d4e5f", "uv"),
+        (f"cache/wheels/{'a' * 64}-cp312", "bin/tool"),
+        ("cache/git/core-0a1b2c3d4e5f.git", "HEAD"),
+    ],
+)
+def test_what_a_killed_removal_leaves_goes_with_the_next(tmp_path: pathlib.Path, directory: str, file: str) -> None:
+    layout = Layout(tmp_path)
+    kept = ["agent/uv-ffffffffffff/uv", "cache/wheels/README", "data/user/mine.json"]
+    for name in (f"{directory}/{file}", *kept):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("content\n")
+    lock_record(layout, "demo-0a1b2c3d4e5f").parent.mkdir(parents=True)
+    lock_record(layout, "demo-0a1b2c3d4e5f").write_text("{}")
+    arguments = [sys.executable, "-c", KILLED, str(tmp_path), str(tmp_path / directory)]
+    assert subprocess.run(arguments, env=environment(), check=False).returncode == -signal.SIGKILL
+    assert not (tmp_path / directory).exists()
+    assert [path for path in content(layout) if path.endswith(file) and ".removed." in path]
+    rules = Rules(keep_builds=0)
+    _planned, items = plan(observe(layout, time.time()), rules)
+    apply(layout, items)
+    gone = "builds" in directory
+    assert content(layout) == sorted([*kept, *([] if gone else ["state/locks/demo-0a1b2c3d4e5f.json"])])
+    assert plan(observe(layout, time.time()), rules)[1] == ()
 
 
 def test_looking_goes_on_while_another_host_removes(tmp_path: pathlib.Path) -> None:

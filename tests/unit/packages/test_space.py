@@ -129,3 +129,13 @@ def test_not_even_then_is_there_room(narrow: Host) -> None:
     with pytest.raises(FleetError, match=r"4\.\d GB are needed and \d+\.\d MB are free, \d+\.\d MB more when what can"):
         converge(huge)
     assert look(first).changes == ()
+
+
+def test_the_rest_of_an_environment_that_was_being_removed_goes(host: Host) -> None:
+    context = host.context([locked(host.index.wheel("small", "1.0"))])
+    converge(context)
+    rest = context.layout.envs / f".removed.{'0' * 12}"
+    (rest / "bin").mkdir(parents=True)
+    (change,) = converge(context)
+    assert (change.action, change.name) == ("remove", f"unfinished environment {rest.name}")
+    assert not rest.exists()
