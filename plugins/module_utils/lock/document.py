@@ -19,6 +19,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.errors import Fleet
 LOCK_VERSION = 1
 COMMIT = re.compile(r"[0-9a-f]{40}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
+_ELSEWHERE = re.compile(r"[/\x00]|^\.{0,2}$")
 # The sources of a package's file.
 INDEX, WHEEL, FILE, SDIST, GIT, SHIM, PROVIDED = "index", "wheel", "file", "sdist", "git", "shim", "provided"
 # The index that answers for every name that is bound to none.
@@ -236,7 +237,7 @@ def _package(entry: c.Mapping[str, t.Any]) -> Package:
         name=entry["name"],
         version=entry["version"],
         source=entry["source"],
-        file=entry["file"],
+        file=_file_name(entry["file"]),
         sha256=None if provided else _matching(SHA256, entry["sha256"]),
         size=entry["size"],
         index=entry["index"],
@@ -247,6 +248,13 @@ def _package(entry: c.Mapping[str, t.Any]) -> Package:
         license=entry["license"],
         required_by=tuple(entry["required_by"]),
     )
+
+
+def _file_name(text: str | None) -> str | None:
+    """The name of a file, under which it is kept: a path would lead elsewhere."""
+    if text is not None and _ELSEWHERE.search(text):
+        raise ValueError(f"{text!r} is no name of a file")
+    return text
 
 
 def _model(entry: c.Mapping[str, t.Any]) -> Model:

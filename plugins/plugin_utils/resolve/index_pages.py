@@ -9,7 +9,9 @@ Source: the PyPA specification "Simple repository API" (PEP 503 and 691, with PE
 from __future__ import annotations
 
 import collections.abc as c
+import contextlib
 import dataclasses
+import datetime
 import html.parser
 import json
 import re
@@ -21,12 +23,16 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.host.http import Ac
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.url import shown
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.patience import patiently
 
+Value = t.TypeVar("Value")
+
 JSON_TYPE: t.Final = "application/vnd.pypi.simple.v1+json"
 _ACCEPT: t.Final = f"{JSON_TYPE}, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
 # The largest pages there are have some 10 MB.
 _MOST_BYTES: t.Final = 256 << 20
 _NOT_THERE: t.Final = 404
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+# Others are no package's, and would lead to another directory where a file is kept by its name.
+_PLAIN_NAME = re.compile(r"[^/\\\x00-\x1f\x7f]+")
 _SUFFIXES: t.Final = (".whl", ".tar.gz", ".zip", ".tar.bz2", ".tgz", ".egg", ".exe", ".rpm", ".msi")
 
 
@@ -78,12 +84,14 @@ def read_page(content: bytes, media_type: str, url: str) -> list[ListedFile]:
     """The files of a project's page, which was at ``url``. Raises FleetError for what is no such page."""
     try:
         if media_type.endswith("json"):
-            return [_of_json(file, url) for file in json.loads(content)["files"]]
-        if media_type.endswith("html"):
-            return _of_html(content.decode(errors="replace"), url)
+            files = [_of_json(file, url) for file in json.loads(content)["files"]]
+        elif media_type.endswith("html"):
+            files = _of_html(content.decode(errors="replace"), url)
+        else:
+            raise _no_page(url, f"its type is {media_type}")
+        return [file for file in files if _PLAIN_NAME.fullmatch(file.name)]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise _no_page(url, f"it cannot be read: {error!r}") from error
-    raise _no_page(url, f"its type is {media_type}")
 
 
 def write_page(package: str, files: c.Iterable[ListedFile]) -> bytes:
@@ -99,9 +107,9 @@ def _of_json(file: c.Mapping[str, t.Any], base: str) -> ListedFile:
         name=file["filename"],
         url=urllib.parse.urldefrag(urllib.parse.urljoin(base, file["url"])).url,
         sha256=_sha256(file.get("hashes", {}).get("sha256")),
-        size=file.get("size"),
-        requires_python=file.get("requires-python"),
-        uploaded=file.get("upload-time"),
+        size=_of_type(int, file.get("size")),
+        requires_python=_of_type(str, file.get("requires-python")),
+        uploaded=_time(file.get("upload-time")),
         yanked=yanked if isinstance(yanked, str) else ("" if yanked else None),
         has_metadata=bool(metadata),
         metadata_sha256=_sha256(metadata.get("sha256")) if isinstance(metadata, dict) else None,
@@ -146,6 +154,19 @@ def _of_link(attributes: c.Mapping[str, str | None], base: str) -> ListedFile:
 def _sha256(value: object) -> str | None:
     text = value.lower() if isinstance(value, str) else ""
     return text if _SHA256.fullmatch(text) else None
+
+
+def _of_type(wanted: type[Value], value: object) -> Value | None:
+    """What is of another type was not said."""
+    return value if isinstance(value, wanted) else None
+
+
+def _time(value: object) -> str | None:
+    text = _of_type(str, value)
+    with contextlib.suppress(ValueError):
+        datetime.datetime.fromisoformat(text or "")
+        return text
+    return None
 
 
 def _no_page(url: str, why: str) -> FleetError:

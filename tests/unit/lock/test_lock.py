@@ -57,6 +57,14 @@ def test_the_schema_says_what_a_lock_is() -> None:
         jsonschema.validate(document(surprise=1), schema)
 
 
+@pytest.mark.parametrize("file", ["../../etc/cron.d/x-1.0-py3-none-any.whl", "/x.whl", "a\0b.whl", "..", ""])
+def test_a_package_whose_file_would_be_kept_elsewhere(file: str) -> None:
+    changed = document()
+    changed["targets"]["default"]["packages"][0]["file"] = file
+    with pytest.raises(FleetError, match=r"is not a lock \(ValueError: .* is no name of a file\)"):
+        read_lock(changed)
+
+
 def test_the_canonical_text_does_not_depend_on_order() -> None:
     made = document()
     shuffled = dict(reversed(made.items()))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import typing as t
+import urllib.parse
 
 import pytest
 
@@ -94,6 +95,21 @@ def test_a_page_in_json() -> None:
     assert (second.yanked, third.yanked, third.has_metadata, third.metadata_sha256) == ("broken", "", True, None)
     again = read_page(write_page("box", [first, second, third]), "application/vnd.pypi.simple.v1+json", PAGE)
     assert again == [first, second, third]
+
+
+@pytest.mark.parametrize("name", ["box-1.0-1/../../x-py3-none-any.whl", "..\\box-1.0.tar.gz", "box-1.0\n.tar.gz", ""])
+def test_a_name_that_leads_elsewhere_is_no_file(name: str) -> None:
+    said = {"meta": {}, "files": [{"filename": name, "url": "box.whl"}]}
+    assert read_page(json.dumps(said).encode(), "application/json", PAGE) == []
+    page = f'<a href="{urllib.parse.quote(name, safe="")}.whl">box</a>'
+    assert [file.name for file in read_page(page.encode(), "text/html", PAGE)] == ([] if name else [".whl"])
+
+
+def test_what_a_page_says_in_a_wrong_form_was_not_said() -> None:
+    said = {"filename": "box-1.0.tar.gz", "url": "box-1.0.tar.gz", "size": "12", "requires-python": 3}
+    for time in ("yesterday", 17, "2025-13-01T00:00:00Z"):
+        content = json.dumps({"files": [{**said, "upload-time": time}]}).encode()
+        assert read_page(content, "application/json", PAGE) == [ListedFile("box-1.0.tar.gz", f"{PAGE}box-1.0.tar.gz")]
 
 
 @pytest.mark.parametrize(
