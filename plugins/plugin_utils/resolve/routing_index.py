@@ -31,13 +31,13 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.index_pages
 )
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import LOCAL, Indexes
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.patience import patiently
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.wheel_archive import MOST_METADATA
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.wheel_contents import read_metadata
 
 # For uv a file without a date does not exist while exclude_newer is set; many indexes (PyTorch's) give none.
 _NO_DATE: t.Final = "1970-01-01T00:00:00Z"
 # Without one uv would read the whole file for its lock; what we take is always that of the file's own index.
 _NO_HASH: t.Final = "0" * 64
-_MOST_METADATA: t.Final = 16 << 20
 _METADATA: t.Final = ".metadata"
 _NOT_THERE: t.Final = 404
 # uv asks again, for ten seconds, after other refusals; the fault is told by us in any case.
@@ -176,7 +176,7 @@ class RoutingIndex:
 
         def ask() -> bytes:
             with request(url, self._indexes.access) as answer:
-                return answer.read_all(_MOST_METADATA)
+                return answer.read_all(MOST_METADATA)
 
         try:
             content = patiently(ask)

@@ -8,10 +8,14 @@ from __future__ import annotations
 import collections.abc as c
 import contextlib
 import io
+import lzma
 import re
+import struct
 import typing as t
 import zipfile
+import zlib
 
+from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.http import Access, HttpFault, Session, request
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.url import shown
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.patience import patiently
@@ -22,6 +26,38 @@ _BLOCK: t.Final = 1 << 18
 _END: t.Final = 1 << 17
 _PARTIAL: t.Final = 206
 _RANGE = re.compile(r"bytes (?P<first>\d+)-(?P<last>\d+)/(?P<size>\d+)")
+
+
+# What zipfile raises for an archive that is broken, or was made to break its readers.
+_BROKEN: t.Final = (
+    zipfile.BadZipFile,
+    EOFError,
+    RuntimeError,
+    UnicodeDecodeError,
+    OverflowError,
+    struct.error,
+    zlib.error,
+    lzma.LZMAError,
+)
+# Metadata that is larger is none: a few hundred KB of an archive may unpack to many GB.
+MOST_METADATA: t.Final = 16 << 20
+
+
+@contextlib.contextmanager
+def broken_is_no_wheel() -> c.Iterator[None]:
+    """Faults of an archive's form as FleetError."""
+    try:
+        yield
+    except _BROKEN as error:
+        raise FleetError(f"is no wheel: {error}") from error
+
+
+def read_metadata_file(archive: zipfile.ZipFile, path: str) -> bytes:
+    """A small file of an archive. Raises FleetError for one that is larger than metadata is."""
+    size = archive.getinfo(path).file_size
+    if size > MOST_METADATA:
+        raise FleetError(f"is no wheel: its {path} has {size} bytes")
+    return archive.read(path)
 
 
 class NoRanges(HttpFault):

@@ -22,14 +22,18 @@ import typing as t
 import urllib.parse
 import urllib.request
 import zipfile
-import zlib
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.http import Access, HttpFault, request
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.url import shown
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.index_pages import ListedFile
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.patience import patiently
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.wheel_archive import NoRanges, open_archive
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.wheel_archive import (
+    NoRanges,
+    broken_is_no_wheel,
+    open_archive,
+    read_metadata_file,
+)
 
 if t.TYPE_CHECKING:
     from packaging.tags import Tag
@@ -86,12 +90,10 @@ def read_metadata(file: ListedFile, access: Access, cache: pathlib.Path) -> byte
     Raises FleetError as read_content does.
     """
     try:
-        with open_archive(file.url, access) as archive:
+        with broken_is_no_wheel(), open_archive(file.url, access) as archive:
             return check_names(file.name, archive)
     except NoRanges:
         return read_content(file, access, cache).metadata
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, zlib.error) as error:
-        raise _fault(file, f"is no wheel: {error}") from error
     except HttpFault:
         raise
     except FleetError as error:
@@ -110,7 +112,8 @@ def check_names(file: str, archive: zipfile.ZipFile, *, with_tags: bool = True) 
         name, version, _build, tags = parse_wheel_filename(file)
     except InvalidWheelFilename as error:
         raise FleetError(f"{file} is no name of a wheel: {error}") from error
-    members = {match["file"]: archive.read(match[0]) for match in map(_MEMBER.fullmatch, archive.namelist()) if match}
+    found = filter(None, map(_MEMBER.fullmatch, archive.namelist()))
+    members = {match["file"]: read_metadata_file(archive, match[0]) for match in found}
     # Packages ship others' metadata deeper down: setuptools/_vendor/packaging-24.2.dist-info.
     directories = {match[0] for match in map(_METADATA.match, archive.namelist()) if match}
     if len(directories) != 1 or members.keys() != {"METADATA", "WHEEL"}:
@@ -175,10 +178,8 @@ def _fetched(
 
 def _metadata(file: ListedFile, stream: t.IO[bytes]) -> bytes:
     try:
-        with zipfile.ZipFile(stream) as archive:
+        with broken_is_no_wheel(), zipfile.ZipFile(stream) as archive:
             return check_names(file.name, archive)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, zlib.error) as error:
-        raise _fault(file, f"is no wheel: {error}") from error
     except FleetError as error:
         raise _fault(file, error.what) from error
 

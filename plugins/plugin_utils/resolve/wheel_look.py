@@ -22,18 +22,22 @@ import typing as t
 import urllib.parse
 import urllib.request
 import zipfile
-import zlib
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.http import Access, HttpFault, Session, request
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.url import shown
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.index_pages import ListedFile
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.patience import patiently
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.wheel_archive import NoRanges, open_archive
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.wheel_archive import (
+    MOST_METADATA,
+    NoRanges,
+    broken_is_no_wheel,
+    open_archive,
+    read_metadata_file,
+)
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.wheel_contents import check_names, read_content
 
 _AT_ONCE: t.Final = 16
-_MOST_METADATA: t.Final = 16 << 20
 # Beside a wheel, in an index of PEP 658.
 _METADATA: t.Final = ".metadata"
 
@@ -80,9 +84,9 @@ def look_into(files: c.Sequence[ListedFile], access: Access, cache: pathlib.Path
 def read_member(file: ListedFile, path: str, access: Access) -> bytes | None:
     """The content of one file of a wheel that was looked into; None where it cannot be had any more."""
     try:
-        with _opened(file, access, None) as archive:
-            return archive.read(path)
-    except (FleetError, OSError, KeyError, zipfile.BadZipFile, EOFError, NotImplementedError, zlib.error):
+        with broken_is_no_wheel(), _opened(file, access, None) as archive:
+            return read_metadata_file(archive, path)
+    except (FleetError, OSError, KeyError):
         return None
 
 
@@ -101,15 +105,13 @@ def _kept_or_seen(file: ListedFile, access: Access, cache: pathlib.Path, session
 
 def _seen(file: ListedFile, access: Access, cache: pathlib.Path, session: Session) -> Look:
     try:
-        with _opened(file, access, session) as archive:
+        with broken_is_no_wheel(), _opened(file, access, session) as archive:
             return _look(file, archive)
     except NoRanges:
         beside = _beside(file, access, session)
         return Look(beside or read_content(file, access, cache).metadata, None, None)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, zlib.error) as error:
-        raise FleetError(f"is no wheel: {error}", where=shown(file.url)) from error
     except OSError as error:
-        raise FleetError(f"cannot be read: {error.strerror}", where=shown(file.url)) from error
+        raise FleetError(f"cannot be read: {error.strerror or error}", where=shown(file.url)) from error
     except HttpFault:
         raise
     except FleetError as error:
@@ -139,7 +141,7 @@ def _beside(file: ListedFile, access: Access, session: Session) -> bytes | None:
 
     def ask() -> bytes:
         with request(f"{file.url}{_METADATA}", access, session=session) as answer:
-            return answer.read_all(_MOST_METADATA)
+            return answer.read_all(MOST_METADATA)
 
     try:
         return patiently(ask)

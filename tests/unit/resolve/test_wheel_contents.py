@@ -23,6 +23,7 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.wheel_conte
     read_content,
     read_metadata,
 )
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.wheel_look import look_into
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.wheel_reading import read_all, sizes_of
 from tests.support.forge import Fault
 from tests.support.forge.distributions import Project, wheel
@@ -203,6 +204,55 @@ def test_an_archive_that_ships_the_metadata_of_others() -> None:
     file, content = wheel(Project("box", "1.0", modules=vendored))
     with zipfile.ZipFile(io.BytesIO(content)) as made:
         assert b"Name: box" in check_names(file, made)
+
+
+def spoiled(damage: str) -> bytes:
+    """A wheel whose archive a reader may stumble over."""
+    metadata = "Metadata-Version: 2.1\nName: box\nVersion: 1.0\n"
+    if damage == "too much":
+        metadata += "\n" + "\0" * (17 << 20)
+    buffer = io.BytesIO()
+    method = zipfile.ZIP_LZMA if damage == "packing" else zipfile.ZIP_DEFLATED
+    with zipfile.ZipFile(buffer, "w", method) as written:
+        written.writestr("box-1.0.dist-info/METADATA", metadata)
+        written.writestr("box-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\n")
+    content = bytearray(buffer.getvalue())
+    directory = content.find(b"PK\x01\x02")
+    if damage == "password":
+        content[6] |= 1
+        content[directory + 8] |= 1
+    elif damage == "name":
+        content[directory + 9] |= 8
+        content[directory + 46] = 0xFF
+    elif damage == "packing":
+        data = 30 + len("box-1.0.dist-info/METADATA")
+        content[data + 9 : data + 20] = b"\xff" * 11
+    return bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        ("password", "is encrypted"),
+        ("name", "'utf-8' codec"),
+        ("packing", "Corrupt"),
+        ("too much", r"its box-1\.0\.dist-info/METADATA has \d+ bytes"),
+    ],
+)
+def test_an_archive_that_breaks_its_readers_is_no_wheel(forge: Forge, tmp_path: Path, damage: str, reason: str) -> None:
+    file = "box-1.0-py3-none-any.whl"
+    (tmp_path / file).write_bytes(spoiled(damage))
+    release = forge.index().publish(file, spoiled(damage), b"Name: box\nVersion: 1.0\n")
+    here = ListedFile(file, (tmp_path / file).as_uri())
+    for read in (
+        lambda: read_content(here, ACCESS, tmp_path),
+        lambda: read_metadata(listed(release), ACCESS, tmp_path),
+    ):
+        with pytest.raises(FleetError, match=f"is no wheel: .*{reason}"):
+            read()
+    for look in look_into([here, listed(release)], ACCESS, tmp_path):
+        assert isinstance(look, FleetError)
+        assert "is no wheel: " in str(look)
 
 
 def test_many_are_read_at_once_with_word_of_how_far_it_is(forge: Forge, tmp_path: Path) -> None:
