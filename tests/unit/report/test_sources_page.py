@@ -158,7 +158,7 @@ def test_details_have_the_ways_and_the_limits(page: Page) -> None:
 def test_what_packages_say_of_themselves_is_text(report: Report) -> None:
     harmless = Page(report.file("sources.html"))
     report.document["spec"]["version_id"] = HOSTILE
-    report.package("leaf").update(license=HOSTILE, version=HOSTILE, file=HOSTILE)
+    report.package("leaf").update(license=HOSTILE, version=HOSTILE, file=HOSTILE.replace("/", "\\"))
     report.package("kernels")["url"] = HOSTILE
     report.document["targets"]["gpu"]["replaced"][0]["why"] = HOSTILE
     hostile = Page(report.file("sources.html"))
