@@ -35,7 +35,6 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.formats.dependencie
     left_out_of,
     without_circles,
 )
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.formats.hashes import to_sri
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.formats.local_wheels import WHEELS
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.formats.nix_text import attribute, quoted
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.formats.places import File, Place, Site
@@ -44,6 +43,7 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import git
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_sources import check_out
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.target_environment import target_environment
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.wheels import tags_of
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.hashes import to_sri
 
 _BUILT: t.Final = (GIT, SDIST)
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.formats.hashes import in_hexadecimal
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.finding import shown
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.hashes import in_hexadecimal
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.model_source import ModelSource
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.model_sources import read_source
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.paths import (

@@ -10,10 +10,10 @@ import typing as t
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import DEFAULT_INDEX
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.formats.hashes import in_hexadecimal
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec import pip_options
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.finding import shown
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.git_revisions import COMMIT_REMEDY, is_full_commit
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.hashes import in_hexadecimal
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.paths import relative_problem
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.urls import REPOSITORY, WHEEL, url_problem
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.values import (

@@ -13,8 +13,8 @@ import typing as t
 import pytest
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.formats.hashes import read_sha256, to_base32, to_sri
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.formats.nar import nar_sha256
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.hashes import read_sha256, to_base32, to_sri
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.load import SpecInvalid, load
 from tests.support.nix import Nix
 
