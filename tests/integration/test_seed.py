@@ -6,9 +6,14 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import json
+import os
 import pathlib
+import signal
 import sys
+import threading
+import time
 import typing as t
 
 import pytest
@@ -18,6 +23,7 @@ from tests.support.playbook import Run
 
 NAMES = ("gpu1", "gpu2", "gpu3", "gpu4", "gpu5")
 MODELS = 6
+SIZE = 400_000
 
 
 class Site:
@@ -26,7 +32,7 @@ class Site:
     def __init__(self, world: World) -> None:
         self.world = world
         self.models = [
-            world.forge.model(f"model{number}.safetensors", size=400_000, seed=str(number)) for number in range(MODELS)
+            world.forge.model(f"model{number}.safetensors", size=SIZE, seed=str(number)) for number in range(MODELS)
         ]
         world.spec["models"] = [
             {
@@ -36,6 +42,7 @@ class Site:
             }
             for number, model in enumerate(self.models)
         ]
+        world.spec["custom_nodes"] = []
         world.lock()
         self.hosts(NAMES)
 
@@ -75,6 +82,18 @@ class Site:
         return list(self.world.directory.glob("*/state/seed.json"))
 
 
+def kill_when_it_fetches(root: pathlib.Path) -> None:
+    """Kill the module that fetches models on a machine."""
+    progress, deadline = root / "state" / "progress" / "models.json", time.monotonic() + 120
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError, ValueError):
+            document = json.loads(progress.read_text())
+            if any(file["state"] == "fetching" for file in document["files"]):
+                os.kill(document["pid"], signal.SIGKILL)
+                return
+        time.sleep(0.05)
+
+
 @pytest.fixture
 def site(world: World) -> Site:
     """Five bare machines."""
@@ -82,12 +101,64 @@ def site(world: World) -> Site:
 
 
 def test_five_hosts_and_the_origin_sends_each_byte_once(site: Site) -> None:
-    site.world.forge.forget_requests()
-    run = site.realize()
+    # Fewer at a time than there are: those that wait for the seed leave it a place.
+    run = site.realize("--forks", "2")
     assert run.returncode == 0, run.output
     assert all(site.has_all(name) for name in NAMES)
     # Before anything changes, the seed alone asks whether it may: one byte of each.
-    assert site.fetched() == {model.path: 400_001 for model in site.models}
+    assert site.fetched() == {model.path: SIZE + 1 for model in site.models}
     assert site.doors() == []
-    again = site.realize()
-    assert again.changed == 0
+    assert site.realize().changed == 0
+
+
+def test_whoever_has_the_models_gives_them(site: Site) -> None:
+    site.hosts(["gpu3"])
+    site.realize()
+    site.hosts(NAMES[:3])
+    site.world.forge.forget_requests()
+    run = site.realize()
+    assert run.returncode == 0, run.output
+    assert site.has_all("gpu1")
+    assert site.has_all("gpu2")
+    assert run.recap["gpu3"]["changed"] == 0
+    assert site.fetched() == {model.path: 1 for model in site.models}
+    assert site.doors() == []
+
+
+def test_each_site_has_a_seed_of_its_own(site: Site) -> None:
+    sites = {name: {"comfy_site": "east" if name in NAMES[:2] else "west"} for name in NAMES[:4]}
+    site.hosts(NAMES[:4], **sites)
+    run = site.realize()
+    assert run.returncode == 0, run.output
+    assert all(site.has_all(name) for name in NAMES[:4])
+    assert site.fetched() == {model.path: 2 * (SIZE + 1) for model in site.models}
+
+
+def test_what_the_seed_can_not_fetch_nobody_asks_for(site: Site) -> None:
+    site.hosts(NAMES[:3])
+    site.world.forge.fault("wrong-content", f"/models/{site.models[2].path}")
+    run = site.realize()
+    assert run.recap["gpu1"]["failed"] == run.recap["gpu2"]["failed"] == run.recap["gpu3"]["failed"] == 1
+    assert "the seed gpu1 could not fetch it: " in run.output
+    assert "the lock says" in run.output
+    assert site.fetched()[site.models[0].path] == SIZE + 1
+    assert site.doors() == []
+
+
+def test_a_seed_that_is_killed_does_not_keep_the_others_waiting(site: Site) -> None:
+    site.hosts(NAMES[:2])
+    site.world.forge.fault("stall", f"/models/{site.models[0].path}", after=1000)
+    killer = threading.Thread(target=kill_when_it_fetches, args=(site.root("gpu1"),))
+    killer.start()
+    run = site.realize()
+    killer.join()
+    assert "the run on the seed gpu1 has failed, or was killed" in run.output
+    assert run.recap["gpu2"]["failed"] == 1
+    assert site.doors() == []
+
+
+def test_check_mode_opens_no_doors(site: Site) -> None:
+    site.hosts(NAMES[:2])
+    run = site.realize("--check")
+    assert run.returncode == 0, run.output
+    assert not site.root("gpu1").exists()

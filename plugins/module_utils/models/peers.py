@@ -34,11 +34,11 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.seed.news import (
 Take = c.Callable[[str, Access], None]
 
 _BUSY = 503
-_NEWS_SECONDS = 1.0
+NEWS_SECONDS = 1.0
 _LONGEST_NEWS = 16 << 20
 # Who is asked for news beside the seed each time: enough to find a copy, few enough for a site of hundreds.
 _ASKED = 8
-_PAUSE_SECONDS = (0.3, 1.0)
+PAUSE_SECONDS = (0.3, 1.0)
 # A seed that can not be reached, and one whose run does not begin.
 UNREACHED_SECONDS = 30.0
 EXPECTED_SECONDS = 900.0
@@ -76,7 +76,7 @@ class Peers:
                 return True
             if not holders and not self._is_coming(model):
                 return False
-            self._cancelled.wait(random.uniform(*_PAUSE_SECONDS))
+            self._cancelled.wait(random.uniform(*PAUSE_SECONDS))
         raise HttpFault("given up", transient=False)
 
     def _holders(self, model: Model) -> list[Peer]:
@@ -146,7 +146,7 @@ class Peers:
     def _ask_for_news(self) -> None:
         """Hear from the seed and some others, unless that was a moment ago."""
         with self._lock:
-            if time.monotonic() - self._asked < _NEWS_SECONDS:
+            if time.monotonic() - self._asked < NEWS_SECONDS:
                 return
             others = [peer for peer in self._peers.values() if peer != self._seed]
             asked = random.sample(others, min(_ASKED, len(others))) + ([self._seed] if self._seed else [])

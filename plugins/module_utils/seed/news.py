@@ -90,4 +90,5 @@ class Contents:
         if progress["finished"]:
             return BROKEN if progress["broken"] else ENDED
         silent = time.time() - (progress["began"] + progress["seconds"])
-        return BROKEN if silent > _DEAD_SECONDS else RUNNING
+        dead = silent > _DEAD_SECONDS or not os.path.exists(f"/proc/{progress['pid']}")
+        return BROKEN if dead else RUNNING
