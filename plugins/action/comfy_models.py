@@ -21,7 +21,12 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import Layout
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.hosts.progress_lines import Lines, parsed, summary
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.hosts.progress_lines import (
+    Lines,
+    parsed,
+    repeated,
+    summary,
+)
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.hosts.run_token import run_token
 
 if t.TYPE_CHECKING:
@@ -54,9 +59,10 @@ class ActionModule(ActionBase):
             done: Result = self._execute_module(
                 module_name=MODULE, module_args=options, task_vars=task_vars or {}, wrap_async=wrap_async
             )
-        said = summary(done.get("downloads") or (), time.monotonic() - begin)
-        if said:
-            Display().display(f"{host}: models: {said}")
+        downloads = done.get("downloads") or ()
+        for said in (*repeated(downloads), summary(downloads, time.monotonic() - begin)):
+            if said:
+                Display().display(f"{host}: models: {said}")
         return {**result, **done}
 
     @property

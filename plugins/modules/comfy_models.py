@@ -144,7 +144,8 @@ home:
 downloads:
   description:
       - What was fetched, each with the address without its query. C(fetched) counts bytes of this run, less than the
-        size where a part was there already; C(state) is V(whole) or V(failed).
+        size where a part was there already; C(state) is V(whole) or V(failed). C(again) says what of it had to be
+        fetched once more, and why, such as bytes with another sha256, or a file that changed at its source.
   returned: always
   type: list
   elements: dict
@@ -154,6 +155,7 @@ downloads:
       from: https://huggingface.co/org/repo/resolve/0123456789abcdef0123456789abcdef01234567/one.safetensors
       fetched: 1500000000
       seconds: 12.3
+      again: []
 failures:
   description: Each fault of the batch.
   returned: failure

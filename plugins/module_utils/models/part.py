@@ -19,6 +19,7 @@ import threading
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.atomic import write_text
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import human
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.part_digest import Follower
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.part_journal import (
     NEW,
@@ -73,6 +74,7 @@ class Part:
 
     mixed: whether its bytes come from more than one answer, so that they may be wrong where each answer was right.
     frontier: how many bytes are there from the beginning without a hole. generation: how often it was begun anew.
+    again: what was thrown away and is fetched once more, and why, as users read it.
     """
 
     def __init__(self, directory: pathlib.Path, sha256: str) -> None:
@@ -86,6 +88,7 @@ class Part:
         self.frontier = 0
         self.mixed = False
         self.generation = 0
+        self.again: list[str] = []
 
     def __enter__(self) -> Part:
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -254,8 +257,11 @@ class Part:
                         self._unsettled.pop(number, None)
             os.close(descriptor)
 
-    def reset(self) -> None:
-        """Throw the bytes away; who still writes some is told by Revoked."""
+    def reset(self, reason: str = "") -> None:
+        """Throw the bytes away; who still writes some is told by Revoked. reason: why, where users are to know."""
+        size = self.size
+        if reason and size:
+            self.again.append(f"{human(size)} once more: {reason}")
         with self._lock:
             self.generation += 1
         self._stop()

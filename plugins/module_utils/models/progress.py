@@ -25,7 +25,9 @@ WAITING, FETCHING, WHOLE, FAILED = "waiting", "fetching", "whole", "failed"
 
 
 class Held(t.Protocol):
-    """A part that knows how many bytes it has."""
+    """A part that knows how many bytes it has. again: what of it is fetched once more, and why."""
+
+    again: list[str]
 
     @property
     def size(self) -> int:
@@ -42,6 +44,7 @@ class File:
         self.state = WAITING
         self.source = ""
         self.error = ""
+        self.again: list[str] = []
         self.before = 0
         self._done = 0
         self._begun = self._ended = 0.0
@@ -50,7 +53,7 @@ class File:
     @contextlib.contextmanager
     def receiving(self, part: Held) -> t.Iterator[None]:
         """While its part grows."""
-        self.before, self._part, self.state = part.size, part, FETCHING
+        self.before, self._part, self.state, self.again = part.size, part, FETCHING, part.again
         self._begun = time.monotonic()
         try:
             yield
@@ -83,6 +86,7 @@ class File:
             "sha256": self.sha256,
             "state": self.state,
             "error": self.error or None,
+            "again": list(self.again),
             "from": self.source or None,
             "done": self.done,
             "total": self.total,
@@ -131,7 +135,7 @@ class Progress:
     def settle(self) -> None:
         """Say in ``downloads`` what came."""
         documents = [file.document() for file in self._files if file.state != WAITING]
-        keys = ("name", "state", "from", "fetched", "seconds")
+        keys = ("name", "state", "from", "fetched", "seconds", "again")
         self.downloads[:] = [{key: document[key] for key in keys} for document in documents]
 
     def document(self, finished: bool, broken: bool = False) -> dict[str, t.Any]:

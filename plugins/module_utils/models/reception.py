@@ -42,6 +42,7 @@ _NOT_SATISFIABLE = 416
 _LOOK_SECONDS = 0.5
 # How long a server that did not take an assistant is left alone.
 _UNWELCOME_SECONDS = 30.0
+MIXED = " (it came in several answers: it has changed between them, or what was there was damaged)"
 
 
 class _Assistant:
@@ -169,7 +170,7 @@ class Reception:
                 self._receive(answer, claim, buffer)
         except HttpFault as fault:
             if fault.status == _NOT_SATISFIABLE and self._part.size:
-                self._begin_anew(claim)
+                self._begin_anew(claim, f"{shown(self._url)} has become shorter")
                 raise HttpFault(fault.what, transient=True, retry_after=0.0) from fault
             raise
 
@@ -188,15 +189,16 @@ class Reception:
         known = self._part.validator(shown(self._url)) if claim.start else None
         other = answer.status == PARTIAL and known is not None and validator(answer) not in (None, known)
         if found is None or other or (answer.status == PARTIAL and found.offset != claim.start):
-            self._begin_anew(claim)
             what = "has changed meanwhile" if other else "gives another range than was asked for"
+            self._begin_anew(claim, f"{shown(answer.url)} {what}")
             raise HttpFault(f"{shown(answer.url)} {what}", transient=True, retry_after=0.0)
         head = b"" if found.offset else read_head(answer)
         refuse_impostor(answer, self._model, self._url, head, found)
         if answer.status != PARTIAL and asked_for_range:
             # It has no ranges, or another file than the one that is there: then this one, from its beginning.
             self._ranges = self._is_other(answer)
-            self._begin_anew(claim)
+            what = "has changed since it was begun" if self._ranges else "gives no ranges, so nothing can be continued"
+            self._begin_anew(claim, f"{shown(self._url)} {what}")
         if found.total is not None:
             self._spans.settle(found.total)
         self._validator = validator(answer)
@@ -215,11 +217,11 @@ class Reception:
             self._spans.advance(claim, len(head))
             self._part.end(run)
 
-    def _begin_anew(self, claim: Claim) -> None:
+    def _begin_anew(self, claim: Claim, reason: str) -> None:
         """Throw away what is there; the claim is for the whole file now, and assistants leave."""
         for assistant in list(self._assistants):
             assistant.dismissed = True
-        self._part.reset()
+        self._part.reset(reason)
         self._received += self._spans.received
         self._spans = Spans([], self._model.size)
         self._spans.adopt(claim)
@@ -233,14 +235,15 @@ class Reception:
         if self._part.size and self._part.whole:
             return
         found, mixed = self._part.sha256, self._part.mixed
-        self._part.reset()
+        wrong = f"{shown(self._url)} gave bytes with sha256 {found}, the lock says {self._model.sha256}"
+        self._part.reset(f"{wrong}{MIXED if mixed else ''}")
         self._received += self._spans.received
         self._spans = Spans([], self._model.size)
         if mixed and not self._again:
             # The bytes of several answers: each may have been right. Once more, all from one.
             self._again = True
             raise HttpFault(f"{shown(self._url)} has changed meanwhile", transient=True, retry_after=0.0)
-        raise WrongBytes(f"{shown(self._url)} gave bytes with sha256 {found}, the lock says {self._model.sha256}")
+        raise WrongBytes(wrong)
 
     # Bytes
 

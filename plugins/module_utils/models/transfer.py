@@ -65,7 +65,7 @@ class Transfer:
         if spans and size in (None, self.part.size) and self.part.whole:
             return True
         if spans and size is not None and (spans[-1][1] > size or self.part.size == size):
-            self.part.reset()
+            self.part.reset("what an earlier run had left of it was damaged on the disk")
         return False
 
     def _pause(self, fault: HttpFault, failures: int) -> None:

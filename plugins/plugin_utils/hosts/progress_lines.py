@@ -76,6 +76,11 @@ def summary(downloads: c.Sequence[Document], seconds: float) -> str | None:
     return f"{files}, {human(size)} in {duration(seconds)}{rate}{_origins(whole)}"
 
 
+def repeated(downloads: c.Iterable[Document]) -> list[str]:
+    """``one.safetensors: 1.2 GB once more: https://... has changed meanwhile``, for all that came by that."""
+    return [f"{each['name']}: {what}" for each in downloads if each["state"] == WHOLE for what in each["again"]]
+
+
 def duration(seconds: float) -> str:
     """``45 s``, ``3 min 20 s``, ``2 h 5 min``."""
     whole = round(seconds)

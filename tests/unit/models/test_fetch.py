@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import time
 import typing as t
@@ -78,6 +79,9 @@ def test_a_part_that_is_wrong_on_the_disk_costs_one_more_download(host: Host, mo
     part.write_bytes(bytes(1_000_000))
     converge(host.context(model))
     assert [request.headers.get("range") for request in host.gets("/models/")] == ["bytes=1000000-", None]
+    [said] = json.loads(host.layout.models_progress.read_text())["files"][0]["again"]
+    assert said.startswith("3.0 MB once more: ")
+    assert "what was there was damaged" in said
 
 
 def test_a_part_that_is_whole_is_not_asked_for(host: Host) -> None:

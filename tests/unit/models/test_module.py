@@ -9,6 +9,7 @@ import contextlib
 import errno
 import json
 import os
+import re
 import threading
 import typing as t
 
@@ -18,6 +19,7 @@ from ansible.module_utils.testing import patch_module_args
 from ansible_collections.comfyops.fleet.plugins.module_utils.models import apply as apply_models
 from ansible_collections.comfyops.fleet.plugins.module_utils.models import progress
 from ansible_collections.comfyops.fleet.plugins.modules import comfy_models
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.hosts.progress_lines import repeated
 from tests.unit.models.conftest import Host
 
 if t.TYPE_CHECKING:
@@ -136,6 +138,25 @@ def test_what_was_fetched_is_returned_and_stays_in_a_file(host: Host, module: Mo
     document = json.loads(host.layout.models_progress.read_text())
     assert (document["finished"], document["done"], document["total"], document["left"]) == (True, 4096, 4096, 0)
     assert module(model, gone)["downloads"] == []
+
+
+@pytest.mark.parametrize("fault", ["wrong-content", "no-range"])
+def test_what_is_fetched_once_more_is_said_with_its_reason(host: Host, module: Module, fault: t.Any) -> None:
+    model = host.model("one.safetensors", size=200_000)
+    if fault == "wrong-content":
+        host.forge.fault(fault, "/mirror/*")
+        [download] = module(model, model_mirrors=[host.forge.mirror_url])["downloads"]
+        reason = rf"http://.*/mirror/sha256/.* gave bytes with sha256 [0-9a-f]{{64}}, the lock says {model['sha256']}"
+    else:
+        host.forge.fault("short-body", "/models/*", times=1)
+        host.forge.fault(fault, "/models/*")
+        [download] = module(model)["downloads"]
+        reason = f"{model['url']} gives no ranges, so nothing can be continued"
+    [said] = download["again"]
+    assert re.fullmatch(rf"\d+\.\d kB once more: {reason}", said), said
+    assert json.loads(host.layout.models_progress.read_text())["files"][0]["again"] == [said]
+    assert repeated([download]) == [f"one.safetensors: {said}"]
+    assert repeated([{**download, "state": "failed"}]) == [], "its error says why"
 
 
 def test_progress_is_written_while_downloads_run(host: Host, module: Module, monkeypatch: pytest.MonkeyPatch) -> None:
