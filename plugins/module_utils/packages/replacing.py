@@ -20,6 +20,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.change import Chang
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, raise_all
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.atomic import remove_whole
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.context import Context
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.running import programs_of
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import freed, human, shortages
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.digest import DIGEST_LENGTH
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import SHIM, Package
@@ -78,7 +79,7 @@ def find_old(context: Context) -> Old:
     layout = context.layout
     environments = tuple(layout.envs / name for name in _listed(layout.envs) if _ENVIRONMENT.fullmatch(name))
     entries = _unwanted(context)
-    return Old(environments, entries, freed((*environments, *entries)), _programs(environments))
+    return Old(environments, entries, freed((*environments, *entries)), programs_of(environments))
 
 
 def make_room(
@@ -149,17 +150,3 @@ def _listed(directory: pathlib.Path) -> list[str]:
         return sorted(os.listdir(directory))
     except OSError:
         return []
-
-
-def _programs(environments: c.Collection[pathlib.Path]) -> tuple[str, ...]:
-    """Processes, as far as this user may see them, that were started as a program of one of the environments."""
-    places = {os.path.realpath(environment / "bin") for environment in environments}
-    found = []
-    for number in filter(str.isdecimal, _listed(pathlib.Path("/proc"))):
-        try:
-            command = pathlib.Path("/proc", number, "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if command[0] and os.path.realpath(os.path.dirname(os.fsdecode(command[0]))) in places:
-            found.append(f"{os.fsdecode(command[0])} (process {number})")
-    return tuple(found)
