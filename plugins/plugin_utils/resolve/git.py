@@ -10,7 +10,9 @@ of one commit without the files' contents; those come one by one as they are rea
 from __future__ import annotations
 
 import collections.abc as c
+import contextlib
 import dataclasses
+import fcntl
 import hashlib
 import pathlib
 import posixpath
@@ -51,7 +53,8 @@ class Tree:
         """The content of a file. Raises FleetError when the server does not give it."""
         url = git.mirrored(self.repo, self.access.mirrors)
         arguments = ("cat-file", "blob", self.entries[path][1])
-        return git.remote(self.directory, *arguments, url=url, credentials=self.access.credentials).stdout
+        with _alone(self.directory):
+            return git.remote(self.directory, *arguments, url=url, credentials=self.access.credentials).stdout
 
 
 def commit_of(access: Access, repo: str, ref: str | None) -> str:
@@ -77,9 +80,10 @@ def tree_of(access: Access, repo: str, commit: str) -> Tree:
     """The tree of ``commit``, fetched without file contents where the server can do that."""
     directory = access.cache / f"{hashlib.sha256(repo.encode()).hexdigest()[:16]}.git"
     url = git.mirrored(repo, access.mirrors)
-    _initialize(directory, url)
-    if not _has(directory, commit):
-        _fetch(directory, url, commit, access.credentials)
+    with _alone(directory):
+        _initialize(directory, url)
+        if not _has(directory, commit):
+            _fetch(directory, url, commit, access.credentials)
     listed = git.local(directory, "ls-tree", "-r", "-z", "--full-tree", commit).text
     entries = {}
     for entry in filter(None, listed.split("\0")):
@@ -118,8 +122,20 @@ def is_commit(text: str | None) -> bool:
     return bool(text and COMMIT.fullmatch(text))
 
 
+@contextlib.contextmanager
+def _alone(directory: pathlib.Path) -> c.Iterator[None]:
+    """No other thread, and no other run, changes the repository meanwhile: nodes share submodules and packages."""
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with directory.with_suffix(".lock").open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
 def _initialize(directory: pathlib.Path, url: str) -> None:
-    if not (directory / "config").is_file():
+    """Also repairs what a killed run left."""
+    if directory.is_dir():
+        git.clear_locks(directory)
+    if not (directory / "HEAD").is_file() or not (directory / "config").is_file():
         directory.mkdir(parents=True, exist_ok=True)
         git.local(directory, "init", "--quiet", "--bare", "--template=", ".")
     settings = {
@@ -183,5 +199,10 @@ def _absolute(repo: str, url: str) -> str:
     if not url.startswith(("./", "../")):
         return url
     parts = urllib.parse.urlsplit(repo)
+    if not parts.scheme:
+        # git@host:path, whose path may begin with a slash.
+        host, colon, path = repo.partition(":")
+        rooted = posixpath.normpath(posixpath.join("/", path, url))
+        return f"{host}{colon}{rooted if path.startswith('/') else rooted[1:]}"
     path = posixpath.normpath(posixpath.join(parts.path, url))
     return urllib.parse.urlunsplit(parts._replace(path=path))

@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 import typing as t
 
 import pytest
 
+from ansible_collections.comfyops.fleet.plugins.module_utils.checkout import git as program
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import git
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.checkouts import (
@@ -87,6 +89,46 @@ def test_submodules_are_followed_also_relative_and_nested(forge: Forge, access: 
         ("lib/inner/deep", deep_commit),
     ]
     assert found.submodules[1]["repo"] == deep.url
+
+
+@pytest.mark.parametrize(
+    ("repo", "url", "absolute"),
+    [
+        ("https://git.example/o/r", "../x", "https://git.example/o/x"),
+        ("https://git.example/o/r/", "../../y/x", "https://git.example/y/x"),
+        ("ssh://git@git.example/o/r", "../x", "ssh://git@git.example/o/x"),
+        ("git@git.example:o/r", "../x", "git@git.example:o/x"),
+        ("git@git.example:o/r", "../../y/x", "git@git.example:y/x"),
+        ("git@git.example:/srv/r", "../x", "git@git.example:/srv/x"),
+        ("file:///srv/r", "../x", "file:///srv/x"),
+        ("https://git.example/o/r", "https://other.example/x", "https://other.example/x"),
+    ],
+)
+def test_where_a_relative_submodule_is(repo: str, url: str, absolute: str) -> None:
+    assert git._absolute(repo, url) == absolute
+
+
+def test_nodes_of_one_repository_are_read_at_once(forge: Forge, access: git.Access) -> None:
+    repository = forge.repository("o/r")
+    commits = [repository.commit({"requirements.txt": f"one=={number}\n"}) for number in range(8)]
+    nodes = [
+        dataclasses.replace(wanted(repository.url, commit=commit), owner=f"node:{number}")
+        for number, commit in enumerate(commits)
+    ]
+    found = resolve_checkouts(access, nodes, {}, lambda _each: False, lambda _line: None)
+    assert [each.lines for each in found.values()] == [(f"one=={number}",) for number in range(8)]
+
+
+def test_what_a_killed_run_left_is_repaired(forge: Forge, access: git.Access, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(program, "_LOCK_SECONDS", 0.1)
+    repository = forge.repository("o/r")
+    resolve(access, wanted(repository.url, commit=repository.commit({"requirements.txt": "one\n"})))
+    (mirror,) = access.cache.glob("*.git")
+    for left in ("config.lock", "shallow.lock"):
+        (mirror / left).write_text("")
+    (mirror / "HEAD").unlink()
+    commit = repository.commit({"requirements.txt": "two\n"})
+    assert resolve(access, wanted(repository.url, commit=commit)).lines == ("two",)
 
 
 def test_what_is_locked_stays_and_asks_nobody(forge: Forge, access: git.Access) -> None:
