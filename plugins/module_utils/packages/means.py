@@ -26,12 +26,12 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.packages.interprete
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.provided import provided_faults
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.store import store_of
 
-# Bytes to those of the wheels. 216 packages of a real ComfyUI, torch among them, had 2.5 times their wheels' bytes when
-# unpacked (text is packed to a quarter, shared libraries to a half), and 0.4 times in bytecode. While they are
-# unpacked, the wheels that were fetched from mirrors lie beside.
 if t.TYPE_CHECKING:
     from ansible_collections.comfyops.fleet.plugins.module_utils.packages.replacing import Old
 
+# Bytes to those of the wheels. 216 packages of a real ComfyUI, torch among them, had 2.5 times their wheels' bytes when
+# unpacked (text is packed to a quarter, shared libraries to a half), and 0.4 times in bytecode. While they are
+# unpacked, the wheels that were fetched from mirrors lie beside.
 _UNPACKED = 3.5
 _FETCHED = 1.0
 # What an environment has of its own where it shares the store's bytes: directories.
