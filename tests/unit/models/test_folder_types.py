@@ -1,7 +1,11 @@
 # Copyright (c) 2026, the comfyops.fleet contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""extra_model_paths.yaml as ComfyUI reads it: its own reader's rules, run in the stand-in core."""
+"""extra_model_paths.yaml as ComfyUI reads it: its reader's rules, run in the stand-in core.
+
+With COMFYUI_CHECKOUT, a directory with a checkout of ComfyUI, its own folder_paths.py and utils/extra_config.py read it
+as well.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +24,8 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.models.folder_types
 from tests.unit.models.conftest import CORE, Host, converge, look
 
 YAML_READER = CORE.parent / "wheels"
+CORES = [CORE, *(pathlib.Path(path) for path in [os.environ.get("COMFYUI_CHECKOUT")] if path)]
+READER = ("folder_paths.py", "utils", "comfy")
 LOAD = """
 import json
 import folder_paths
@@ -31,22 +37,37 @@ print(json.dumps([found, files]))
 """
 
 
+@pytest.fixture(params=CORES, ids=lambda path: path.name)
+def core(request: pytest.FixtureRequest) -> pathlib.Path:
+    """What reads the file."""
+    path: pathlib.Path = request.param
+    return path
+
+
+def stage(core: pathlib.Path, home: pathlib.Path) -> None:
+    """Let the build have the core's reader; of its large packages only what that imports."""
+    for name in READER:
+        for path in [core / name] if (core / name).is_file() else (core / name).glob("*.py"):
+            (home / path.relative_to(core)).parent.mkdir(exist_ok=True)
+            shutil.copy(path, home / path.relative_to(core))
+
+
 def loaded(home: pathlib.Path) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
     """The core's table after it has read the file in its directory, and the files that it lists."""
-    shutil.copytree(CORE, home, dirs_exist_ok=True)
     environment = {**os.environ, "PYTHONPATH": f"{home}:{YAML_READER}"}
     done = subprocess.run([sys.executable, "-c", LOAD], cwd=home, env=environment, stdout=subprocess.PIPE, check=True)
     paths, files = json.loads(done.stdout)
     return paths, files
 
 
-def test_comfyui_finds_the_models_first_in_models_dir_and_keeps_its_own_order(host: Host) -> None:
+def test_comfyui_finds_the_models_first_in_models_dir_and_keeps_its_own_order(host: Host, core: pathlib.Path) -> None:
     models = [
         {**host.model("a.safetensors"), "paths": ["$MODELS_DIR/loras/style/a.safetensors"]},
         {**host.model("b.safetensors"), "paths": ["$MODELS_DIR/clip/b.safetensors"]},
         {**host.model("c.bin"), "paths": ["$MODELS_DIR/ultralytics/bbox/c.bin"]},
     ]
     context = host.context(*models)
+    stage(core, context.home)
     converge(context)
     paths, files = loaded(context.home)
     ours, own = str(host.layout.models), str(context.home / "models")
@@ -63,10 +84,11 @@ def test_comfyui_finds_the_models_first_in_models_dir_and_keeps_its_own_order(ho
     assert not [name for name in paths if "/" in name], "a sub-folder is no type"
 
 
-def test_odd_directories_survive_the_reader(host: Host, tmp_path: pathlib.Path) -> None:
+def test_odd_directories_survive_the_reader(host: Host, core: pathlib.Path, tmp_path: pathlib.Path) -> None:
     host.layout = dataclasses.replace(host.layout, models_dir=tmp_path / 'a: "b" #c\\d')
     model = {**host.model("a.bin"), "paths": ["$MODELS_DIR/no/a.bin", "$MODELS_DIR/it's: odd/a.bin"]}
     context = host.context(model)
+    stage(core, context.home)
     converge(context)
     paths, _files = loaded(context.home)
     assert paths["no"] == [f"{host.layout.models}/no"]
