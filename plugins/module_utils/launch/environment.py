@@ -12,26 +12,17 @@ from __future__ import annotations
 
 import collections.abc as c
 import os
+import pathlib
 import re
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.context import Context
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import Layout
 
-# What decides where libraries keep what they fetch or compile, to the directory below data/cache. Those of HF_HOME
-# (hub, xet, assets, datasets, modules) follow from it.
-_CACHES = {
+# What decides where libraries keep what they fetch, to the directory below data/cache. Those of HF_HOME (hub, xet,
+# assets, datasets, modules) follow from it.
+_FETCHED = {
     "HF_HOME": "huggingface",
     "TORCH_HOME": "torch",
-    "TORCH_EXTENSIONS_DIR": "torch_extensions",
-    "TORCHINDUCTOR_CACHE_DIR": "torchinductor",
-    "TRITON_CACHE_DIR": "triton",
-    "CUDA_CACHE_PATH": "cuda",
-    "CUPY_CACHE_DIR": "cupy",
-    "MIOPEN_CUSTOM_CACHE_DIR": "miopen",
-    "MIOPEN_USER_DB_PATH": "miopen",
-    # Without it numba writes beside the code, which is in the environment.
-    "NUMBA_CACHE_DIR": "numba",
-    "MPLCONFIGDIR": "matplotlib",
     "U2NET_HOME": "u2net",
     "KERAS_HOME": "keras",
     "TFHUB_CACHE_DIR": "tfhub",
@@ -43,6 +34,19 @@ _CACHES = {
     "YOLO_CONFIG_DIR": "ultralytics",
     "TTS_HOME": "tts",
     "DOCTR_CACHE_DIR": "doctr",
+}
+# What they have made themselves.
+_COMPILED = {
+    "TORCH_EXTENSIONS_DIR": "torch_extensions",
+    "TORCHINDUCTOR_CACHE_DIR": "torchinductor",
+    "TRITON_CACHE_DIR": "triton",
+    "CUDA_CACHE_PATH": "cuda",
+    "CUPY_CACHE_DIR": "cupy",
+    "MIOPEN_CUSTOM_CACHE_DIR": "miopen",
+    "MIOPEN_USER_DB_PATH": "miopen",
+    # Without it numba writes beside the code, which is in the environment.
+    "NUMBA_CACHE_DIR": "numba",
+    "MPLCONFIGDIR": "matplotlib",
 }
 # Of the host, these would lead the same libraries elsewhere, or bring code; PYTHON... likewise.
 _DROPPED = frozenset(
@@ -91,8 +95,13 @@ def run_environment(context: Context, inherited: c.Mapping[str, str], *, gpu: st
 
 def cache_variables(layout: Layout) -> dict[str, str]:
     """The variables that keep caches below ``data/cache``: of libraries by name, and of all that follow XDG."""
-    caches = {name: str(layout.data_cache / directory) for name, directory in _CACHES.items()}
+    caches = {name: str(layout.data_cache / directory) for name, directory in (_FETCHED | _COMPILED).items()}
     return {"XDG_CACHE_HOME": str(layout.data_cache), **caches, "HF_HOME": str(layout.hf_home)}
+
+
+def compiled_caches(layout: Layout) -> frozenset[pathlib.Path]:
+    """The directories below ``data/cache`` of what libraries make themselves."""
+    return frozenset(layout.data_cache / directory for directory in _COMPILED.values())
 
 
 def is_offline(context: Context) -> bool:
