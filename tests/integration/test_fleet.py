@@ -31,7 +31,7 @@ class Fleet:
     def __init__(self, lab: Lab, forge: Forge, directory: pathlib.Path) -> None:
         self.lab = lab
         self.forge = forge
-        demo = populate(forge)
+        self.demo = demo = populate(forge)
         self.versions = directory / "versions"
         self.versions.mkdir()
         # The forge is another machine than the hosts, and speaks plain HTTP.
@@ -77,9 +77,16 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 
 
 def test_bare_hosts_are_realized_and_a_second_run_connects_to_nobody(fleet: Fleet) -> None:
-    first = fleet.succeed("realize")
+    first = fleet.succeed("realize", comfy_seed=True)
     assert all(counts["changed"] > 0 for counts in first.recap.values())
     assert len(first.recap) == HOSTS
+    demo = fleet.demo
+    for model in (demo.checkpoint, demo.lora, demo.vae, demo.gated):
+        # Wherever the first bytes came from, and however many requests they took.
+        sent = sum(each.sent for each in fleet.forge.requests if model.content.sha256 in each.path)
+        # One host has fetched it for all; the byte more is asked for before anything changes.
+        assert model.size <= sent <= model.size + 1
+    assert [host.shell("pgrep -x comfy_seed || true").stdout for host in fleet.lab.hosts] == [""] * HOSTS
     fleet.forge.forget_requests()
     fleet.lab.reset_egress()
     second = fleet.succeed("realize")

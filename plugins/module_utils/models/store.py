@@ -99,12 +99,14 @@ class Store:
         if inline is not None:
             self._from_lock(part, model, name, inline)
             return
+        if file is None and self._from_peers(part, model, name, watched):
+            return
         if not self._settings.offline and self._from_mirrors(part, model, watched):
             return
         if file is not None:
             watched.comes_from(model.url)
             self._from_file(part, model, name, file)
-        elif not self._from_peers(part, model, name, watched):
+        else:
             self._from_source(part, model, name, watched)
 
     def _from_mirrors(self, part: Part, model: Model, file: File) -> bool:

@@ -13,6 +13,7 @@ import dataclasses
 import errno
 import json
 import os
+import pathlib
 import platform
 import signal
 import socket
@@ -144,6 +145,9 @@ def _detached(layout: Layout, serve: t.Callable[[], None], writing: int) -> None
         return
     finally:
         os.close(writing)
+    with contextlib.suppress(OSError):
+        # What ps and top call it (proc(5)).
+        pathlib.Path("/proc/self/comm").write_text("comfy_seed", "ascii")
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     serve()
     # Nobody has asked for long: nobody will close them either.

@@ -10,6 +10,7 @@ import dataclasses
 import email.message
 import json
 import os
+import pathlib
 import signal
 import socket
 import subprocess
@@ -326,6 +327,7 @@ def test_the_doors_outlive_the_module_and_close_when_told(host: Host, module: Ca
     assert opened["changed"]
     assert answer(place)[1] == stored(host, model)
     record = json.loads(host.layout.seed_record.read_text())
+    assert pathlib.Path(f"/proc/{record['pid']}/comm").read_text() == "comfy_seed\n"
     again = module(**{**options, "token": "of the next run"})
     assert start_time(record["pid"]) is None, "one serves at a time"
     assert answer(f"{again['url']}/news", token="of the next run")[0] == 200
