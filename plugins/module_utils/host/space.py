@@ -83,6 +83,16 @@ def _with_content(top: pathlib.Path) -> c.Iterator[str]:
         yield from (f"{parent}/{name}" for name in (*directories, *files))
 
 
+def reduced(needs: c.Iterable[Need], freed: c.Mapping[int, int]) -> c.Iterator[Need]:
+    """The needs, less the bytes by device that come free before."""
+    left = dict(freed)
+    for need in needs:
+        device = nearest_existing(need.directory).stat().st_dev
+        taken = min(need.size, left.get(device, 0))
+        left[device] = left.get(device, 0) - taken
+        yield need._replace(size=need.size - taken)
+
+
 def _shortage(place: pathlib.Path, size: int, freed: int, remedies: c.Iterable[str]) -> list[FleetError]:
     status = os.statvfs(place)
     free = status.f_bavail * status.f_frsize

@@ -13,7 +13,12 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.change import Need
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.context import Context
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import Layout
-from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import nearest_existing, shortages, unwritable
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import (
+    nearest_existing,
+    reduced,
+    shortages,
+    unwritable,
+)
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import Package
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.held import in_store, installed_of, is_held
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.indexes import missing_indexes
@@ -45,7 +50,8 @@ class Means:
 
     held: distributions that can be installed without the network. stored: those that are in the store. links: whether
     environments can share the store's bytes, as far as that can be told without writing. image: where the host's image
-    is not what the lock says. old: what is to go first, None where the environment fits beside it, or has to.
+    is not what the lock says. old: what is to go first, None where the environment fits beside it, or has to. room:
+    what making it takes, less what can go first.
     """
 
     interpreter: pathlib.Path | None
@@ -55,6 +61,7 @@ class Means:
     links: bool
     image: tuple[FleetError, ...] = ()
     old: Old | None = None
+    room: tuple[Need, ...] = ()
 
 
 def means_of(context: Context) -> Means:
@@ -69,11 +76,15 @@ def means_of(context: Context) -> Means:
         links=_links(context.layout),
         image=tuple(provided_faults(context)),
     )
-    if not context.settings.replace_environments or not shortages(needs(context, means)):
-        return means
+    wanted = needs(context, means)
+    if not context.settings.replace_environments:
+        return dataclasses.replace(means, room=wanted)
     from ansible_collections.comfyops.fleet.plugins.module_utils.packages.replacing import find_old
 
-    return dataclasses.replace(means, old=find_old(context))
+    old = find_old(context)
+    # Where it fits beside what is there now, models that come before it may still take that room.
+    room = tuple(reduced(wanted, old.freed))
+    return dataclasses.replace(means, old=old if shortages(wanted) else None, room=room)
 
 
 def needs(context: Context, means: Means) -> tuple[Need, ...]:

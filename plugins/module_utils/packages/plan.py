@@ -45,13 +45,11 @@ def _plan(context: Context, state: State) -> Plan:
     if state.means is None:
         return Plan(changes=tuple(changes))
     # Imported only when an environment has to be made.
-    from ansible_collections.comfyops.fleet.plugins.module_utils.packages.means import needs, obstacles
+    from ansible_collections.comfyops.fleet.plugins.module_utils.packages.means import obstacles
 
     if state.means.old is not None:
         changes.insert(0, state.means.old.change)
-    # Where environments may make room, that was looked at alone: what other parts take is there by then.
-    beside = () if context.settings.replace_environments else needs(context, state.means)
-    return Plan(changes=tuple(changes), needs=beside, obstacles=obstacles(context, state.means))
+    return Plan(changes=tuple(changes), needs=state.means.room, obstacles=obstacles(context, state.means))
 
 
 def link_text(context: Context) -> str:

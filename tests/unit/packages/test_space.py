@@ -12,9 +12,11 @@ import typing as t
 
 import pytest
 
+from ansible_collections.comfyops.fleet.plugins.module_utils.change import Need
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import RESERVE
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import RESERVE, obstacles
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.apply import apply
+from ansible_collections.comfyops.fleet.plugins.module_utils.packages.means import means_of, needs
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.store import discard, store_of
 from tests.support.lab.testing import demand_lab
 from tests.unit.packages.conftest import Host, converge, locked, look, site
@@ -41,18 +43,18 @@ def narrow(host: Host) -> Iterator[Host]:
     subprocess.run(("umount", "--lazy", str(host.root)), check=True)
 
 
-def big(host: Host, version: str) -> dict[str, t.Any]:
+def big(host: Host, version: str, size: int = CONTENT) -> dict[str, t.Any]:
     """A package that fills the file system by more than a half."""
-    content = os.urandom(CONTENT)
+    content = os.urandom(size)
     return locked(host.index.wheel("big", version, modules={"big/__init__.py": "", "big/content.bin": content}))
 
 
-def two(host: Host) -> tuple[Context, Context]:
+def two(host: Host, size: int = CONTENT) -> tuple[Context, Context]:
     """What serves, and what is to come in its place."""
     small = locked(host.index.wheel("small", "1.0"))
-    first = host.context([big(host, "1.0"), small])
+    first = host.context([big(host, "1.0", size), small])
     converge(first)
-    return first, host.context([big(host, "2.0"), small], replace_environments=True)
+    return first, host.context([big(host, "2.0", size), small], replace_environments=True)
 
 
 def test_too_little_room_is_said_before_anything_changes(narrow: Host) -> None:
@@ -82,6 +84,24 @@ def test_where_both_fit_nothing_goes(host: Host) -> None:
     first, second = two(host)
     assert [change for change in converge(second) if change.action == "make room"] == []
     assert look(first).changes == ()
+
+
+@pytest.mark.parametrize(("size", "actions"), [(CONTENT // 2, []), (CONTENT, ["make room"])])
+def test_what_models_take_before_is_counted_with_what_can_go(narrow: Host, size: int, actions: list[str]) -> None:
+    _first, second = two(narrow, size)
+    planned = look(second)
+    assert [change.action for change in planned.changes if change.action == "make room"] == actions
+    status = os.statvfs(narrow.root)
+    taken = sum(need.size for need in needs(second, means_of(second)))
+    # What is left when the first environment and its wheel have made room.
+    left = status.f_bavail * status.f_frsize - RESERVE + size - taken
+
+    def faults(models: int) -> list[FleetError]:
+        return obstacles(second.layout, dataclasses.replace(planned, needs=(*planned.needs, Need(narrow.root, models))))
+
+    assert faults(left - MIB) == []
+    (fault,) = faults(left + MIB)
+    assert "are needed and" in fault.what
 
 
 def test_nothing_goes_before_all_is_known_to_be_there(narrow: Host) -> None:
