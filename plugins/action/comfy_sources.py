@@ -63,13 +63,8 @@ class ActionModule(ControlNodeAction):
         return {**outcome, **_verdict(coverages, looks, host, is_first)}
 
     def _report(self, options: Result, sources: Sources, coverages: dict[str, Coverage]) -> Result:
-        """Answer what is asked, and write the files."""
-        for text in [
-            answers.summary(sources),
-            *(answers.why(sources, name) for name in options["why"]),
-            *(answers.who_limits(sources, name) for name in options["limits"]),
-        ]:
-            display.display(text)
+        """Write the files, then answer what is asked: a name that is not there keeps nobody from the report."""
+        display.display(answers.summary(sources))
         directory = pathlib.Path(options["path"] or pathlib.Path("sources", sources.lock.version_id)).absolute()
         timestamp = _timestamp(options["sbom_timestamp"])
         files = render_files(sources, coverages, sbom=options["sbom"], timestamp=timestamp)
@@ -77,6 +72,9 @@ class ActionModule(ControlNodeAction):
         if not self._task.check_mode:
             written_files.write(changes)
             display.display(f"the report: {directory / 'sources.html'}, and beside it as .md, .json and .csv")
+        for answer, names in ((answers.why, options["why"]), (answers.who_limits, options["limits"])):
+            for name in names:
+                display.display(answer(sources, name))
         outcome: Result = {
             "changed": bool(changes),
             "actions": [{**change.action, "part": "sources"} for change in changes],
@@ -120,13 +118,18 @@ def _summary(parts: t.Any) -> dict[str, int]:
 
 
 def _verdict(coverages: dict[str, Coverage], looks: list[Look], host: str, is_first: bool) -> Result:
-    """A host answers for itself, the first one for the lock as well; one that could not be looked at, as such."""
+    """A host answers for itself, the first one for the lock as well.
+
+    That one could not be looked at counts for more than what is wrong, as it does in Ansible's exit status.
+    """
     problem = next((look.problem for look in looks if look.host == host and look.problem), "")
     faults = [fault for coverage in coverages.values() for fault in coverage.host_faults.get(host, ())]
     if is_first:
         faults = [fault for coverage in coverages.values() for fault in coverage.faults] + faults
+    unlooked = [f"could not look: {problem}"] if problem else []
     try:
         raise_all(faults)
     except FleetError as error:
-        return {"failed": True, "msg": str(error), "failures": failures(error)}
-    return {"unreachable": True, "msg": f"could not look: {problem}"} if problem else {}
+        state = "unreachable" if problem else "failed"
+        return {state: True, "msg": "\n".join([*unlooked, str(error)]), "failures": failures(error)}
+    return {"unreachable": True, "msg": unlooked[0]} if problem else {}

@@ -50,6 +50,13 @@ def site(world: World) -> Path:
     return found
 
 
+def add_gone(world: World) -> None:
+    """Add the host that nothing answers for."""
+    inventory = json.loads((world.directory / "hosts.json").read_text())
+    inventory["all"]["hosts"]["gone"] = {**GONE, "comfy_root": "/nowhere"}
+    (world.directory / "hosts.json").write_text(json.dumps(inventory))
+
+
 def test_a_report_needs_a_lock_and_no_host(world: World) -> None:
     unlocked = refused(world)
     assert unlocked.returncode == 2
@@ -58,6 +65,10 @@ def test_a_report_needs_a_lock_and_no_host(world: World) -> None:
     planned = sources(world, "--check", "--diff")
     assert (planned.changed, (world.directory / "report").exists()) == (1, False)
     assert "+# Package sources of world" in planned.output
+    wrong = refused(world, why=["colors"])
+    assert wrong.returncode == 2
+    assert "no target has a package colors. It has colours" in wrong.output
+    assert (world.directory / "report" / "sources.csv").exists()
     first = sources(world, why="smallmath,Colours", limits=["colours"], comfy_sources_sbom=True)
     assert f"the report: {world.directory}/report/sources.html" in first.output
     assert "5 PyPI (100.0 %)" in first.output
@@ -70,17 +81,12 @@ def test_a_report_needs_a_lock_and_no_host(world: World) -> None:
     assert {name: first.recap[name]["changed"] for name in first.recap} == {"localhost": 1}
     assert coverage(world)["installed"] == {}
     assert sources(world, comfy_sources_sbom=True).changed == 0
-    wrong = refused(world, why=["colors"])
-    assert wrong.returncode == 2
-    assert "no target has a package colors. It has colours" in wrong.output
 
 
 def test_machines_are_looked_at(world: World) -> None:
     world.spec.update(schema_version=3, verify={"imports": ["torchlike", "colours.red"]})
     world.lock()
-    inventory = json.loads((world.directory / "hosts.json").read_text())
-    inventory["all"]["hosts"]["gone"] = {**GONE, "comfy_root": "/nowhere"}
-    (world.directory / "hosts.json").write_text(json.dumps(inventory))
+    add_gone(world)
     bare = refused(world, comfy_hosts="machine")
     assert (bare.returncode, bare.recap["machine"]["failed"]) == (2, 1)
     assert "realize.yml" in bare.output
@@ -106,3 +112,17 @@ def test_machines_are_looked_at(world: World) -> None:
     assert "stranger 6.6 is installed, and has no source" in broken.output
     assert "ModuleNotFoundError: No module named 'colours'" in broken.output
     assert coverage(world)["imports"]["colours.red"] == "ModuleNotFoundError: No module named 'colours'"
+
+
+def test_that_a_host_could_not_be_looked_at_hides_no_fault_of_the_lock(world: World) -> None:
+    add_gone(world)
+    world.lock()
+    lock = world.directory / "versions" / "world.lock.json"
+    locked = json.loads(lock.read_text())
+    for target in locked["targets"].values():
+        target["packages"] = [each for each in target["packages"] if each["name"] != "colours"]
+    lock.write_text(json.dumps(locked))
+    both = refused(world, comfy_hosts="gone")
+    assert both.returncode == 4, both.output
+    assert "could not look: " in both.output
+    assert "asks for colours<3,>=1, and the lock has no colours" in both.output
