@@ -72,8 +72,9 @@ class VersionUnknown(FleetError):
         self.directory = directory
         self.known = known
         there = f"The versions there: {', '.join(known)}." if known else "There is no spec at all in that directory."
-        remedy = "Name one of them, or set comfy_versions_dir to the directory that has it."
-        super().__init__(f"there is no version {shown(version)}. {there}", where=directory, remedy=remedy)
+        what = f"there is no version {shown(version)}" if version else "no version is named"
+        remedy = "Name one of them, -e version=<id>, or set comfy_versions_dir to the directory that has it."
+        super().__init__(f"{what}. {there}", where=directory, remedy=remedy)
 
 
 class Findings:

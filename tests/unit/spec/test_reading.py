@@ -146,3 +146,9 @@ def test_a_version_that_is_no_name_is_unknown(specs: Specs, version: str, tmp_pa
         load(specs.directory, version)
     assert "no spec at all" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_no_version_is_not_one_without_a_name(specs: Specs) -> None:
+    specs.write("demo", {})
+    with pytest.raises(VersionUnknown, match=r"versions: no version is named\. .* there: demo\. .* -e version=<id>"):
+        specs.load("")
