@@ -38,7 +38,9 @@ class Variables:
     def used_by(self, tasks: str) -> set[str]:
         """Give the variables that a file of tasks uses, in values of others and in tasks that it includes too."""
         text = (ROLE / "tasks" / tasks).read_text(encoding="utf-8")
-        included = re.findall(r"(?:import|include)_tasks: (\S+)", text)
+        includes = re.findall(r"(?:import|include)_tasks: (.*)", text)
+        # A name may be chosen by an expression.
+        included = [name for line in includes for name in re.findall(r"[\w-]+\.yml", line)]
         return self._named(text, set()).union(*(self.used_by(each) for each in included)) & self.defaults.keys()
 
     def _named(self, text: str, known: set[str]) -> set[str]:
