@@ -33,8 +33,10 @@ class Failures(FleetError):
     """All faults of one batch, reported at once."""
 
     def __init__(self, faults: c.Sequence[FleetError]) -> None:
-        self.faults = list(faults)
-        super().__init__("\n".join(str(fault) for fault in faults))
+        self.faults: list[FleetError] = []
+        for fault in faults:
+            self.faults += fault.faults if isinstance(fault, Failures) else [fault]
+        super().__init__("\n".join(map(str, self.faults)))
 
 
 def raise_all(faults: c.Sequence[FleetError]) -> None:

@@ -26,6 +26,7 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.checkouts i
 )
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.git import Access
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.models import ModelResolution, resolve_models
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.resolution import LAYERED
 
 Document = dict[str, t.Any]
 EVERYTHING = "all"
@@ -61,27 +62,42 @@ def make_lock(spec: Document, previous: Document | None, resolution: Resolution)
     _refuse_unknown_names(spec, previous, resolution.upgrade)
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         models = pool.submit(_models, spec, previous, resolution)
-        wanted = wanted_of(spec)
-        checkouts = _checkouts(wanted, previous, resolution)
-        targets = _targets(spec, previous, resolution, wanted, checkouts)
-        return {
-            "lock_version": LOCK_VERSION,
-            "spec": spec,
-            "core": _core_entry(wanted[0], checkouts[CORE]),
-            "nodes": [_node_entry(spec, each, checkouts[each.owner]) for each in wanted[1:]],
-            "targets": targets,
-            "requirements": _requirements(spec, wanted, checkouts),
-            "models": models.result(),
-        }
+        parts = _all_of(lambda: _code(spec, previous, resolution), models.result)
+    return {"lock_version": LOCK_VERSION, "spec": spec, **parts[0], **parts[1]}
 
 
-def _models(spec: Document, previous: Document | None, resolution: Resolution) -> list[Document]:
+def _all_of(*parts: c.Callable[[], Document]) -> list[Document]:
+    """What all parts give. Raises FleetError, or Failures with the faults of all."""
+    found, faults = [], []
+    for part in parts:
+        try:
+            found.append(part())
+        except FleetError as fault:
+            faults.append(fault)
+    raise_all(faults)
+    return found
+
+
+def _code(spec: Document, previous: Document | None, resolution: Resolution) -> Document:
+    """Core, nodes and the packages that they need."""
+    wanted = wanted_of(spec)
+    checkouts = _checkouts(wanted, previous, resolution)
+    return {
+        "core": _core_entry(wanted[0], checkouts[CORE]),
+        "nodes": [_node_entry(spec, each, checkouts[each.owner]) for each in wanted[1:]],
+        "targets": _targets(spec, previous, resolution, wanted, checkouts),
+        "requirements": _requirements(spec, wanted, checkouts),
+    }
+
+
+def _models(spec: Document, previous: Document | None, resolution: Resolution) -> Document:
     kept: dict[str, list[Document]] = {}
     for entry in (previous or {}).get("models", ()):
         kept.setdefault(entry["source"], []).append(entry)
-    return resolve_models(
+    models = resolve_models(
         spec["models"], kept=kept, upgrade=resolution.upgrade, settings=resolution.models, report=resolution.report
     )
+    return {"models": models}
 
 
 def _checkouts(wanted: c.Sequence[Wanted], previous: Document | None, resolution: Resolution) -> dict[str, Locked]:
@@ -187,9 +203,12 @@ def _same_demands(
 ) -> bool:
     """Whether everything that feeds a target's packages is as it was: then not even the index is asked."""
     before = previous["spec"]
-    lines = {entry["owner"]: tuple(entry["lines"]) for entry in previous["requirements"] if entry["owner"] != SPEC}
+    asked = [(demand.owner, demand.lines) for demand in demands]
+    lines = [(each["owner"], tuple(each["lines"])) for each in previous["requirements"] if each["owner"] != SPEC]
+    # Who comes later matters where the later line wins.
+    in_order = list if spec["python"]["resolution"] == LAYERED else sorted
     return (
-        {demand.owner: demand.lines for demand in demands} == lines
+        in_order(asked) == in_order(lines)
         and before["python_packages"] == spec["python_packages"]
         and _without_targets(before) == _without_targets(spec)
         and before["python"]["targets"].get(name) == spec["python"]["targets"][name]

@@ -16,7 +16,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.comfyops.fleet.plugins.module_utils.errors import Failures, FleetError
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.digest import environment_name
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import read_lock
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds import Site
@@ -95,7 +95,7 @@ class Fleet:
 
     def __init__(self, forge: Forge, directory: pathlib.Path) -> None:
         self._directory = directory
-        self._forge = forge
+        self.forge = forge
         (directory / "versions").mkdir()
         self.core = forge.repository("comfyanonymous/ComfyUI")
         self.core.commit({"main.py": "", "requirements.txt": CORE}, branch="master")
@@ -153,6 +153,43 @@ def test_wan_video_with_optimizations(fleet: Fleet) -> None:
     # The newest that is built for the CUDA of the newest torchaudio.
     assert found.items() >= {"torch": "2.14.0", "torchaudio": "2.11.0", "torchvision": "0.29.2"}.items()
     assert any("SageAttention 1.x, without the CUDA kernels of 2.x" in note for note in fleet.notes)
+
+
+def test_the_order_of_nodes_counts_where_the_later_line_wins(fleet: Fleet) -> None:
+    nodes = []
+    for name, line in (("a", "numpy<2"), ("b", "numpy>=2")):
+        repository = fleet.forge.repository(f"owner/{name}")
+        repository.commit({"requirements.txt": line})
+        nodes.append({"repo": repository.url})
+    spec = {**WAN, "schema_version": 3, "python": {"resolution": "layered"}, "custom_nodes": nodes}
+    first = fleet.lock(spec)
+    assert of_target(first)["numpy"] == "2.5.5"
+    second = fleet.lock({**spec, "custom_nodes": nodes[::-1]}, first)
+    assert of_target(second)["numpy"] == "1.26.4"
+
+
+def test_the_order_of_nodes_asks_nobody_else(fleet: Fleet) -> None:
+    nodes = []
+    for name, line in (("a", "numpy"), ("b", "einops")):
+        repository = fleet.forge.repository(f"owner/{name}")
+        repository.commit({"requirements.txt": line})
+        nodes.append({"repo": repository.url})
+    fleet.index.wheel("einops", "0.8.1")
+    first = fleet.lock({**WAN, "custom_nodes": nodes})
+    fleet.forge.forget_requests()
+    assert fleet.lock({**WAN, "custom_nodes": nodes[::-1]}, first)["targets"] == first["targets"]
+    assert fleet.forge.requests == []
+
+
+def test_faults_of_packages_and_of_models_are_told_together(fleet: Fleet) -> None:
+    models = [{"source": f"{fleet.core.url}/none.safetensors", "target_subdir": "loras"}]
+    packages = ["numpy==9.9"]
+    with pytest.raises(Failures) as caught:
+        fleet.lock({**WAN, "python_packages": packages, "models": models})
+    told = [str(fault) for fault in caught.value.faults]
+    assert len(told) == 2
+    assert "numpy==9.9" in told[0]
+    assert "none.safetensors" in told[1]
 
 
 def test_flux_with_exact_versions_becomes_an_environment_of_one_time(fleet: Fleet) -> None:
