@@ -130,8 +130,8 @@ class Requirements:
 class Model:
     """A model file: immutable URL, sha256, size in bytes, paths.
 
-    Paths begin with ``$MODELS_DIR/``, ``$COMFY_HOME/`` or ``$HF_HOME/``. ``url`` may be the content itself
-    (``data:,...``): a branch of the Hub's cache.
+    Paths begin with ``$MODELS_DIR/``, ``$COMFY_HOME/``, ``$HF_HOME/`` or ``$XDG_CACHE_HOME/`` (``data/cache``). ``url``
+    may be the content itself (``data:,...``): a branch of the Hub's cache.
     """
 
     name: str

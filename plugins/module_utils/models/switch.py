@@ -102,10 +102,10 @@ def unused(
     wanted: c.Mapping[str, Place],
     elsewhere: c.Mapping[str, c.Mapping[str, str]],
 ) -> dict[str, str]:
-    """What we placed and nobody uses: of MODELS_DIR, HF_HOME and this build; other builds keep what is inside."""
+    """What we placed and nobody uses: of MODELS_DIR, data/cache and this build; other builds keep what is inside."""
     layout = context.layout
     used = {_below(notation, layout.models) for paths in elsewhere.values() for notation in paths}
-    roots = (f"{layout.models}/", f"{layout.hf_home}/", f"{context.home}/")
+    roots = (f"{layout.models}/", f"{layout.data_cache}/", f"{context.home}/")
     return {
         path: sha256
         for path, sha256 in placed.items()

@@ -61,7 +61,7 @@ def _remove(context: Context, paths: c.Iterable[str], wanted: c.Mapping[str, Pla
     aside = Aside(layout)
     for path in paths:
         if path in placed.paths and path not in wanted:
-            roots = (layout.models, layout.hf_home, context.home)
+            roots = (layout.models, layout.data_cache, context.home)
             root = next(each for each in roots if path.startswith(f"{each}/") or each == context.home)
             name = f"models/{os.path.relpath(path, root)}"
             take_away(pathlib.Path(path), name, placed.paths[path], layout, aside, receipts)

@@ -18,6 +18,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document impor
 MODELS_DIR = "$MODELS_DIR"
 COMFY_HOME = "$COMFY_HOME"
 HF_HOME = "$HF_HOME"
+CACHE_HOME = "$XDG_CACHE_HOME"
 SHOWN_DIGITS = 12
 
 
@@ -37,7 +38,7 @@ def places(models: c.Iterable[Model], layout: Layout, home: pathlib.Path) -> dic
 
 
 def _places(model: Model, layout: Layout, home: pathlib.Path) -> c.Iterator[Place]:
-    roots = {MODELS_DIR: layout.models, COMFY_HOME: home, HF_HOME: layout.hf_home}
+    roots = {MODELS_DIR: layout.models, COMFY_HOME: home, HF_HOME: layout.hf_home, CACHE_HOME: layout.data_cache}
     for notation in model.paths:
         variable, _slash, rest = notation.partition("/")
         if variable not in roots or any(part in ("", ".", "..") for part in rest.split("/")):

@@ -13,6 +13,7 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.hashes import 
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.model_source import ModelSource
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.model_sources import read_source
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.paths import (
+    CACHE_HOME,
     COMFY_HOME,
     MODELS_DIR,
     comparable,
@@ -43,6 +44,7 @@ _SHA256_CHECKSUM = re.compile(r"sha256:([0-9a-f]{64})", re.IGNORECASE | re.ASCII
 _BARE_SHA256 = re.compile(r"(?:sha-?256[-=])?([0-9a-f]{64})", re.IGNORECASE | re.ASCII)
 _EMPTY_FILE = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 _TARGET_REMEDY = f"Write {MODELS_DIR}/<folder>/<file> or {COMFY_HOME}/custom_nodes/<node>/<file>"
+_ROOTS = frozenset(variable.removeprefix("$") for variable in (MODELS_DIR, COMFY_HOME, CACHE_HOME))
 
 
 def read_models(
@@ -189,14 +191,14 @@ def _target(entry: Mapping[str, t.Any], source: ModelSource) -> str | Problem:
 
 
 def _canonical(path: str, *, folder: bool) -> str | Problem:
-    """Write a path as $MODELS_DIR/... or $COMFY_HOME/custom_nodes/...; relative ones are below MODELS_DIR."""
+    """Write a path as $MODELS_DIR/..., $COMFY_HOME/custom_nodes/... or $XDG_CACHE_HOME/...: by default the first."""
     root, rest = split_root(path)
     rest = rest.rstrip("/") if folder else rest
     if root is None and rest.startswith("models/"):
         return Problem(f"{shown(path)} would be {MODELS_DIR}/{rest}", "Leave the 'models/' out")
     if root == "COMFY_HOME" and rest.startswith("models/"):
         root, rest = "MODELS_DIR", rest.removeprefix("models/")
-    if root not in {None, "MODELS_DIR", "COMFY_HOME"}:
+    if root is not None and root not in _ROOTS:
         return Problem(f"{shown(path)} begins with a variable that is not known here", _TARGET_REMEDY)
     if not rest:
         return Problem(f"{shown(path)} names a directory and no file", _TARGET_REMEDY)

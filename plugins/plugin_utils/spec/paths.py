@@ -15,6 +15,7 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.problem import
 
 MODELS_DIR: t.Final = "$MODELS_DIR"
 COMFY_HOME: t.Final = "$COMFY_HOME"
+CACHE_HOME: t.Final = "$XDG_CACHE_HOME"
 
 _VARIABLE = re.compile(r"\$(?:\{(?P<braced>\w+)\}|(?P<plain>\w+))(?=/|$)", re.ASCII)
 _DOS_NAMES = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9\u00b9\u00b2\u00b3])(\..*)?", re.IGNORECASE)

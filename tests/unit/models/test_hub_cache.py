@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 import typing as t
 
@@ -88,6 +89,19 @@ def test_what_is_in_the_cache_goes_with_the_last_lock_that_names_it(host: Host) 
     switch(host.context(core="2"))
     with pytest.raises(LocalEntryNotFoundError):
         cached(host, "config.json", commit)
+
+
+def test_a_library_that_follows_no_hub_finds_a_file_in_its_own_cache(host: Host) -> None:
+    content = b"weights"
+    place = "$XDG_CACHE_HOME/torch/hub/checkpoints/x.pth"
+    model = entry("x.pth", f"data:,{content.decode()}", content, [place])
+    context = host.context(model)
+    switch(context)
+    found = host.layout.root / "data/cache/torch/hub/checkpoints/x.pth"
+    assert found.read_bytes() == content
+    assert look(context).changes == ()
+    switch(host.context(core="2"))
+    assert not os.path.lexists(found)
 
 
 def test_with_a_target_it_is_in_both_places(host: Host) -> None:

@@ -254,6 +254,8 @@ def test_pages_of_the_hub_are_taken_for_what_they_show(written: str, text: str, 
         ({"path": "vae/g.pt", "target_path": "$MODELS_DIR/vae/g.pt"}, "$MODELS_DIR/vae/g.pt"),
         ({"target_path": "vae/g.pt", "target_subdir": "vae"}, "$MODELS_DIR/vae/g.pt"),
         ({"target_path": "$COMFY_HOME/custom_nodes/n/ckpts/g.pth"}, "$COMFY_HOME/custom_nodes/n/ckpts/g.pth"),
+        ({"target_path": "$XDG_CACHE_HOME/torch/hub/g.pth"}, "$XDG_CACHE_HOME/torch/hub/g.pth"),
+        ({"target_subdir": "${XDG_CACHE_HOME}/u2net"}, "$XDG_CACHE_HOME/u2net/f.pt"),
     ],
 )
 def test_targets(specs: Specs, entry: Document, path: str) -> None:
