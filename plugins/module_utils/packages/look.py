@@ -61,9 +61,14 @@ def _of_the_image(
     names = [package.name for package in context.target.packages if package.source == PROVIDED]
     if not names:
         return {}, set()
-    from ansible_collections.comfyops.fleet.plugins.module_utils.packages.provided import broken_links, linked_entries
+    from ansible_collections.comfyops.fleet.plugins.module_utils.packages.provided_links import (
+        broken_links,
+        kept_links,
+        linked_entries,
+    )
 
-    return broken_links(environment, site, names), linked_entries(environment)
+    kept = kept_links(environment)
+    return broken_links(kept, site, names), linked_entries(kept)
 
 
 def _interpreter(environment: pathlib.Path) -> tuple[str | None, str | None]:

@@ -24,9 +24,9 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.host.process import
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import PROVIDED, Package
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages import provided_search
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.distributions import BYTECODE, is_metadata
+from ansible_collections.comfyops.fleet.plugins.module_utils.packages.provided_links import keep_links
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.versions import same_version
 
-_KEPT = "provided.json"
 _SECONDS = 120
 _KEY = "python.provided"
 # A directory's entries: of a file its path on the host, of a directory its own entries.
@@ -73,24 +73,7 @@ def link_provided(context: Context, environment: pathlib.Path, site: pathlib.Pat
         _grow(tree, package.name, t.cast("c.Mapping[str, t.Any]", image.found[package.name]))
     links: dict[str, dict[str, str]] = {package.name: {} for package in packages}
     _link(site, "", tree, links)
-    (environment / _KEPT).write_text(json.dumps(links, sort_keys=True), "utf-8")
-
-
-def broken_links(environment: pathlib.Path, site: pathlib.Path, names: c.Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """The links of each package that are not as they were made, or lead nowhere; packages without any are left out."""
-    kept = _kept(environment)
-    broken = {}
-    for name in names:
-        links = kept.get(name, {})
-        wrong = [path for path, target in links.items() if not _leads(site / path, target)]
-        if wrong or not links:
-            broken[name] = tuple(sorted(wrong))
-    return broken
-
-
-def linked_entries(environment: pathlib.Path) -> set[str]:
-    """The entries of the packages' directory that have links to the image."""
-    return {path.partition("/")[0] for links in _kept(environment).values() for path in links}
+    keep_links(environment, links)
 
 
 def _look(context: Context, packages: c.Sequence[Package]) -> Image | None:
@@ -192,18 +175,3 @@ def _whole(tree: Tree) -> tuple[str, str] | None:
         return None
     (owner,), (directory,) = owners, directories
     return (owner, directory) if set(os.listdir(directory)) - {BYTECODE} <= tree.keys() else None
-
-
-def _leads(link: pathlib.Path, target: str) -> bool:
-    try:
-        return os.readlink(link) == target and link.exists()
-    except OSError:
-        return False
-
-
-def _kept(environment: pathlib.Path) -> dict[str, dict[str, str]]:
-    try:
-        kept = json.loads((environment / _KEPT).read_text("utf-8"))
-        return {str(name): {str(path): str(target) for path, target in links.items()} for name, links in kept.items()}
-    except (OSError, ValueError, AttributeError):
-        return {}

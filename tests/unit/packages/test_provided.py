@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import pathlib
 import shutil
 import subprocess
@@ -19,6 +20,7 @@ import pytest
 
 from tests.support import locks
 from tests.support.forge.distributions import Project, wheel
+from tests.support.processes import environment
 from tests.support.trees import tree
 from tests.unit.packages.conftest import PYTHON, Host, converge, locked, look, site, told
 
@@ -97,6 +99,30 @@ def test_an_environment_sees_the_package_and_no_other_of_the_image(host: Host, i
     assert "No module named 'nvidia'" in imported(context, "import nvidia")
     assert {path for path in tree(image.root) if "__pycache__" not in path} == set(before)
     assert look(context).changes == ()
+
+
+LOOK = """
+import json, pathlib, sys
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.context import Context, Settings
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import Layout
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import read_lock
+from ansible_collections.comfyops.fleet.plugins.module_utils.packages.observe import observe
+from ansible_collections.comfyops.fleet.plugins.module_utils.packages.plan import plan
+lock = read_lock(json.load(sys.stdin))
+context = Context(lock, lock.targets["default"], Layout(pathlib.Path(sys.argv[1])), Settings())
+print(json.dumps([len(plan(context, observe(context)).changes), sorted(sys.modules)]))
+"""
+
+
+def test_a_look_with_nothing_to_do_is_light(host: Host, image: Image) -> None:
+    context = host.context([provided("torch", TORCH)], python=image.python)
+    converge(context)
+    command = [sys.executable, "-c", LOOK, str(host.root)]
+    lock = json.dumps(context.lock.document).encode()
+    done = subprocess.run(command, env=environment(), input=lock, stdout=subprocess.PIPE, check=True)
+    changes, modules = json.loads(done.stdout)
+    assert changes == 0
+    assert not {"importlib.metadata", "subprocess"} & set(modules)
 
 
 def test_of_a_directory_of_several_packages_only_the_own_part(host: Host, image: Image) -> None:
