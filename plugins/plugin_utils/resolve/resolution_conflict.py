@@ -54,12 +54,16 @@ _NOTHING_HELPS: t.Final = (
 
 @dataclasses.dataclass(frozen=True)
 class _Clash:
-    """Lines that clash, what counts for all lines and takes part, and why. is_about_torch: that is the torch alone."""
+    """Lines that clash, what counts for all lines and takes part, and why. is_about_torch: that is the torch alone.
+
+    step: what of it can give way; None where that would not help.
+    """
 
     lines: c.Sequence[Line]
     bounds: c.Sequence[Line]
     is_about_torch: bool
     failure: NoSolution
+    step: Step | None = None
 
     def __str__(self) -> str:
         head = CONTRADICTION
@@ -77,27 +81,45 @@ def explain_conflict(question: Question, failure: NoSolution, trials: Trials, en
     failure: why, as uv says it. entry_of: gives the entry of python_packages for a line that names a file.
     """
     asked = _with_known_bounds(override_lines(question, trials)[0], trials)
+    clashes = _clashes_in(asked, failure, trials)
+    if not clashes:
+        return failure
+    # What has no answer whatever gives way is mended by itself; of the rest it is tried what is to be written.
+    alone = [clash for clash in clashes if clash.step is None]
+    rest = _without([line for clash in alone for line in clash.lines], asked) if len(clashes) > 1 else asked
+    mended = [clash for clash in clashes if clash.step or rest is asked]
+    ways = [_by_itself(clash) for clash in alone if rest is not asked]
+    ways += [_ways(rest, mended, trials, entry_of)] if mended else []
+    return LinesFault(
+        "\nand ".join(str(clash) for clash in clashes),
+        where=failure.where,
+        remedy="\n".join([*ways, f"uv: {clashes[0].failure.said}"]),
+    )
+
+
+def _clashes_in(asked: Question, failure: NoSolution, trials: Trials) -> list[_Clash]:
+    """The clashes of a question, each found when those before are mended."""
     clashes: list[_Clash] = []
-    steps: list[Step] = []
     current = asked
     while len(clashes) < _MOST_CLASHES and trials.failure(bind_torch(current, trials)):
         clash = _clash_in(bind_torch(current, trials), failure, trials)
         # A line that has no answer by itself says why, and that tells more than to leave it out.
         leave_out = len(clash.lines) > 1 or clash.is_about_torch
         step = next_step(current, clash.lines, trials, leave_out=leave_out)
-        clashes.append(clash)
-        if step is None:
+        clashes.append(dataclasses.replace(clash, step=step))
+        if step is None and len(clash.lines) > 1:
             break
-        steps.append(step)
-        current = after_all([step], current)
-    if not clashes:
-        return failure
-    ways = _ways(asked, clashes, steps, trials, entry_of)
-    return LinesFault(
-        "\nand ".join(str(clash) for clash in clashes),
-        where=failure.where,
-        remedy=f"{ways}\nuv: {clashes[0].failure.said}",
-    )
+        current = after_all([step], current) if step else _without(clash.lines, current)
+    return clashes
+
+
+def _without(lines: c.Sequence[Line], question: Question) -> Question:
+    return dataclasses.replace(question, lines=[line for line in question.lines if line not in lines])
+
+
+def _by_itself(clash: _Clash) -> str:
+    remedies = "; ".join(cause.remedy for cause in clash.failure.causes) or _NOTHING_HELPS
+    return f"{', '.join(line.name for line in clash.lines)}: {remedies}"
 
 
 def _with_known_bounds(question: Question, trials: Trials) -> Question:
@@ -136,10 +158,9 @@ def _clash_in(question: Question, failure: NoSolution, trials: Trials) -> _Clash
     return _Clash(lines, against, is_about_torch, bound)
 
 
-def _ways(
-    question: Question, clashes: c.Sequence[_Clash], steps: c.Sequence[Step], trials: Trials, entry_of: EntryOf
-) -> str:
+def _ways(question: Question, clashes: c.Sequence[_Clash], trials: Trials, entry_of: EntryOf) -> str:
     """What can be written, the best first; each was tried."""
+    steps = [clash.step for clash in clashes if clash.step]
     writing = write(question, steps, trials, entry_of) if len(steps) == len(clashes) else None
     ways = [str(writing)] if writing else []
     if any(clash.is_about_torch for clash in clashes):

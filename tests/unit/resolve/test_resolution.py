@@ -179,6 +179,19 @@ class TestConflicts:
         assert '"python_packages": ["numpy>=2"]' in text
         assert versions(follow(resolver, text, *demands, spec=[])) == {"numpy": "2.0"}
 
+    def test_every_line_that_has_no_answer_by_itself_is_told_with_its_own_remedy(self, torches: Resolver) -> None:
+        torches.default.wheel("numpy", "2.5.5")
+        torches.default.sdist("deepspeed", "0.16.0")
+        told = fault(torches, node("old", "torch==1.0"), spec=["onxn>=1.14", "numpy==9.9", "deepspeed"])
+        for line in ("spec: numpy==9.9", "spec: onxn>=1.14", "spec: deepspeed"):
+            assert f"\n  {line}\n" in told
+        ways = told.splitlines()
+        assert any(way.startswith("onxn: Check the spelling, or ask for it where it is: ") for way in ways)
+        assert any(
+            way.startswith('deepspeed: Let it be built once: "python": {"build": ["deepspeed"]}') for way in ways
+        )
+        assert any('change in "python_packages" "numpy==9.9" to "numpy==2.5.5"' in way.lower() for way in ways)
+
     def test_several_conflicts_are_told_at_once(self, resolver: Resolver) -> None:
         publish(resolver, "numpy", "1.26", "2.0")
         publish(resolver, "box", "1.0", "2.0")
