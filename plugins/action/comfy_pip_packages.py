@@ -41,6 +41,7 @@ if t.TYPE_CHECKING:
 MODULE = "comfyops.fleet.comfy_pip_packages"
 # Enough that no two builds of uv have the same directory.
 _DIGITS = 12
+_ASKED_AT_ONCE = 200
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,12 +101,19 @@ class ActionModule(ActionBase):
         files = pushed_files(options["lock"], options.get("target"), self._layout(options), kept)
         if not files:
             return
-        names = {path for each in files for path in (str(each.place), str(each.spared_by))}
-        tests = "; ".join(f"test -e {shlex.quote(name)} && echo {shlex.quote(name)}" for name in sorted(names))
-        there = set(str(self._low_level_execute_command(f"{tests}; true")["stdout"]).splitlines())
+        there = self._there(sorted({path for each in files for path in (str(each.place), str(each.spared_by))}))
         missing = [each for each in files if not {str(each.place), str(each.spared_by)} & there]
         raise_all([_not_on_the_control_node(each) for each in missing if not each.source.is_file()])
         transfer_all(self, [Arriving(each.source, each.place, each.sha256) for each in missing])
+
+    def _there(self, paths: list[str]) -> set[str]:
+        """Those of the paths that the host has; some at a time, for a command has an end (execve(2))."""
+        found: set[str] = set()
+        for start in range(0, len(paths), _ASKED_AT_ONCE):
+            asked = " ".join(map(shlex.quote, paths[start : start + _ASKED_AT_ONCE]))
+            command = f'for path in {asked}; do test -e "$path" && echo "$path"; done; true'
+            found.update(str(self._low_level_execute_command(command)["stdout"]).splitlines())
+        return found
 
     def _layout(self, options: Result) -> Layout:
         def path(name: str) -> pathlib.Path | None:

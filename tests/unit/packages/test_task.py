@@ -16,6 +16,7 @@ import typing as t
 import pytest
 
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv import find_uv
+from tests.support import locks
 from tests.unit.packages.conftest import Host, locked
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[3]
@@ -164,6 +165,20 @@ def test_what_only_the_control_node_has_comes_along_and_only_once(
     second = run(lock=lock, versions_dir=str(versions))
     assert not second["changed"]
     assert not pushed.exists(), "the store has it"
+
+
+def test_the_host_is_asked_for_hundreds_of_files(run: Run, host_with_pip: Host, tmp_path: pathlib.Path) -> None:
+    # Linux takes no argument of more than 128 KiB, and a command to a host is one.
+    host = host_with_pip
+    origin = {"git": "https://git.example/ours", "commit": "1" * 40, "subdirectory": None, "submodules": False}
+    built_from: dict[str, t.Any] = {**origin, "requires": [], "python": "3.12.1"}
+    files = [(f"package-{number}", f"package_{number}-1.0+{'long' * 15}-py3-none-any.whl") for number in range(400)]
+    packages = [
+        locks.package(name, "1.0", file, f"{number:064x}", source="git", index=None, built_from=built_from)
+        for number, (name, file) in enumerate(files)
+    ]
+    missing = run(lock=host.document(packages), versions_dir=str(tmp_path / "versions"))
+    assert missing["msg"].count("is not on the control node") == 400, missing["msg"][:1000]
 
 
 def test_the_users_wheels_come_along_as_far_as_the_host_lacks_them(
