@@ -42,7 +42,7 @@ def keep(order: dict[str, t.Any]) -> dict[str, t.Any]:
         signal.signal(number, lambda received, _frame: told.append(received))
     try:
         with open(order["log"], "ab") as log:
-            program = subprocess.Popen(
+            program = subprocess.Popen(  # pylint: disable=ansible-bad-function # it is no module
                 order["argv"],
                 cwd=order["cwd"],
                 stdin=subprocess.DEVNULL,

@@ -167,10 +167,7 @@ class Peers:
         try:
             with request(f"{peer.url}{NEWS_PATH}", self._access) as answer:
                 return read_news(answer.read_all(_LONGEST_NEWS))
-        except HttpFault as fault:
-            what = fault.what
-        except (ValueError, KeyError) as error:
-            what = f"{peer.url} says what is no news ({error})"
-        if peer == self._seed:
-            self._fault = what
-        return None
+        except (HttpFault, ValueError, KeyError) as fault:
+            if peer == self._seed:
+                self._fault = fault.what if isinstance(fault, HttpFault) else f"{peer.url} says no news ({fault})"
+            return None
