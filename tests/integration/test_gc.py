@@ -144,3 +144,26 @@ def test_hosts_that_share_a_store_are_asked_first(world: World) -> None:
     assert not blob.exists(), "the lock in the versions directory is known of the build that has lost its own"
     kept.rename(record)
     assert world.playbooks.succeed("realize").changed == 0
+
+
+def test_hosts_that_are_left_out_may_need_what_is_shared(world: World) -> None:
+    inventory = json.loads((world.directory / "hosts.json").read_text())
+    roots = {"machine": "here", "other": "here", "elsewhere": "there", "database": None}
+    hosts = {
+        name: {"comfy_root": str(world.directory / name)}
+        | ({"comfy_shared_root": str(world.directory / shared)} if shared else {})
+        for name, shared in roots.items()
+    }
+    inventory["all"]["hosts"] = hosts
+    (world.directory / "hosts.json").write_text(json.dumps(inventory))
+    part = old_part(world.directory / "here/store/partial", "a")
+    left_out = world.playbooks.run("gc", remove=True, comfy_hosts="machine")
+    assert left_out.returncode == 2
+    assert "what other needs of what the hosts share is not known" in left_out.output
+    limited = world.playbooks.run("gc", "--limit", "machine", remove=True, comfy_hosts="machine:other")
+    assert limited.returncode == 2
+    assert "what other needs of what the hosts share is not known" in limited.output
+    assert part.exists()
+    world.playbooks.succeed("gc", remove=True, comfy_hosts=["machine", "other"])
+    assert not part.exists()
+    world.playbooks.succeed("gc", remove=True, comfy_hosts="elsewhere")
