@@ -31,7 +31,6 @@ import random
 import resource
 import shutil
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -54,6 +53,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.models.receipt impo
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.transfer import Transfer
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.wanted import blob
 from tests.support import locks
+from tests.support.nginx import Nginx, nginx
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -64,17 +64,10 @@ PROGRAMS = ("nginx", "curl", "aria2c", "openssl")
 SEARCHED = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin"
 ROUNDS = 5
 CHECKOUT = pathlib.Path(__file__).resolve().parents[1]
-NGINX = """
-daemon off; pid {directory}/pid; error_log {directory}/error.log; worker_processes 2;
-events {{ }}
-http {{
-  access_log {directory}/access.log; sendfile on; default_type application/octet-stream;
-  client_body_temp_path {directory}/t1; proxy_temp_path {directory}/t2; fastcgi_temp_path {directory}/t3;
-  uwsgi_temp_path {directory}/t4; scgi_temp_path {directory}/t5;
-  server {{
-    listen 127.0.0.1:{port}; root {directory}/files;
-    location /slow/ {{ alias {directory}/files/; limit_rate {rate}; }}
-  }}
+SERVERS = """
+server {{
+  listen {{address}}; root {files};
+  location /slow/ {{ alias {files}/; limit_rate {rate}; }}
 }}
 """
 
@@ -83,12 +76,17 @@ http {{
 class Server:
     """nginx over a directory: ``/<name>`` as fast as it can, ``/slow/<name>`` at a rate for each connection."""
 
-    url: str
+    nginx: Nginx
     directory: pathlib.Path
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return self.nginx.url
 
     def file(self, name: str, size: int) -> str:
         """Put a file there; gives its sha256."""
-        path, chance, digest = self.directory / "files" / name, random.Random(name), hashlib.sha256()
+        path, chance, digest = self.directory / name, random.Random(name), hashlib.sha256()
         block = chance.randbytes(MB)
         with path.open("wb") as stream:
             for number in range(-(-size // MB)):
@@ -99,30 +97,16 @@ class Server:
 
     def sent(self) -> int:
         """Bytes of bodies that it has sent so far."""
-        lines = (self.directory / "access.log").read_text().splitlines()
-        return sum(int(line.rpartition('" ')[0].split('" ')[1].split()[1]) for line in lines)
+        return sum(size for _path, _status, size in self.nginx.requests())
 
 
 @contextlib.contextmanager
 def served(directory: pathlib.Path, rate: str = "4m") -> Iterator[Server]:
     """Runs nginx for as long as this lasts."""
-    (directory / "files").mkdir(parents=True)
-    directory.chmod(0o755)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    configuration = directory / "nginx.conf"
-    configuration.write_text(NGINX.format(directory=directory, port=port, rate=rate))
-    program = shutil.which("nginx", path=SEARCHED) or "nginx"
-    with subprocess.Popen([program, "-c", str(configuration)]) as process:
-        try:
-            for _try in range(100):
-                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
-                    break
-                time.sleep(0.05)
-            yield Server(f"http://127.0.0.1:{port}", directory)
-        finally:
-            process.terminate()
+    files = directory / "files"
+    files.mkdir(parents=True)
+    with nginx(directory, SERVERS.format(files=files, rate=rate)) as server:
+        yield Server(server, files)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -176,7 +160,7 @@ def fast(server: Server, target: pathlib.Path) -> None:
     processor = statistics.median(each.processor for each in mine)
     others = statistics.median(each.processor for each in theirs)
     print(f"processor: {processor:.2f} s per GB, sha256 included, against curl's {others:.2f} s")
-    hashing = program("openssl", "dgst", "-sha256", str(server.directory / "files" / "big")).processor
+    hashing = program("openssl", "dgst", "-sha256", str(server.directory / "big")).processor
     both = others + hashing
     print(f"processor: curl, and openssl dgst after it: {both:.2f} s, ratio {processor / both:.2f}")
 
