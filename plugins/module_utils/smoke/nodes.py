@@ -91,7 +91,9 @@ def _told(lines: list[str], number: int) -> tuple[str, str] | None:
 def _traceback(before: list[str]) -> str:
     """The end of the traceback that was printed last."""
     begins = [number for number, line in enumerate(before) if _TRACEBACK in line]
-    block = [line.rstrip() for line in before[begins[-1] :] if line.strip()] if begins else []
+    # Since Python 3.11 lines of ^ and ~ point at what is in the line above.
+    shown = (line.rstrip() for line in before[begins[-1] :] if line.strip(" ^~\t")) if begins else ()
+    block = [line for line in shown if "<frozen importlib" not in line]
     return "\n".join(block[-_SHOWN_LINES:])
 
 
@@ -109,4 +111,4 @@ def _fault(directory: str, text: str) -> FleetError:
         remedy = f"Add the package that brings {missing[1]} to python_packages in the spec, and lock again"
     else:
         remedy = "Lock another commit of the node, or what it misses; enabled: false leaves it out"
-    return FleetError(f"can not be imported:\n{text}\n", where=f"node {directory}", remedy=remedy)
+    return FleetError(f"can not be imported:\n{text}", where=f"node {directory}", remedy=remedy)

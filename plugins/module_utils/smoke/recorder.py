@@ -27,6 +27,7 @@ _URL = re.compile(r"https?://[^\s'\"<>]+")
 _WRITING = os.O_WRONLY | os.O_RDWR
 # huggingface_hub asks with HEAD, and lets another library than Python's fetch.
 _METHODS = ("GET", "HEAD")
+_HTTPX = ("httpx", "httpx2")
 _LONGEST_TARGET = 16384
 _UNINTERESTING = (".pyc", ".lock", ".log", ".db", ".db-journal")
 
@@ -115,9 +116,10 @@ def install(path: str) -> None:
     """Note everything from now on in the file ``path``."""
     recorder = Recorder(path)
     sys.addaudithook(recorder.hook)
-    httpx = logging.getLogger("httpx")
-    httpx.setLevel(logging.INFO)
-    httpx.addHandler(HttpxLog(recorder))
+    for name in _HTTPX:
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.INFO)
+        logger.addHandler(HttpxLog(recorder))
 
 
 def run_next(directory: str) -> None:

@@ -49,6 +49,7 @@ _RUN_PREFIX = "run-"
 _ABANDONED_SECONDS = 86400.0
 _LOOK_SECONDS = 0.2
 _ANSWER_SECONDS = 10.0
+_LAST_WORDS_SECONDS = 1.0
 _INFO_SECONDS = 180.0
 _SHOWN_LINES = 15
 # They would put it elsewhere than where this asks, open a browser, or keep from the log what is read there.
@@ -177,15 +178,15 @@ class Smoke:
             log=run / _LOG,
             grace=self._trial.stop_seconds,
         ) as process:
+            server = Server(port)
             try:
-                server = Server(port)
                 system = self._wait(process, server, port, run / _LOG)
                 report.start = round(time.monotonic() - began, 1)
                 report.version = system.get("comfyui_version")
                 self._look_at_nodes(server, run / _LOG, report)
                 self._work(process, server, run / _LOG, report)
             except FleetError as error:
-                report.faults += error.faults if isinstance(error, Failures) else [error]
+                report.faults += _faults(error, process, run / _LOG)
 
     def _wait(self, process: KeptProcess, server: Server, port: int, log: pathlib.Path) -> dict[str, t.Any]:
         """What /system_stats says, once it answers."""
@@ -201,7 +202,7 @@ class Smoke:
                 raise FleetError(f"port {port} was taken by another ComfyUI", where=WHERE, remedy="Run it again")
             return system
         raise FleetError(
-            f"does not answer within {self._trial.start_seconds:.0f} s. Its last lines:\n{_tail(log)}\n",
+            f"does not answer within {self._trial.start_seconds:.0f} s. Its last lines:\n{_tail(log)}",
             where=WHERE,
             remedy="Look for what it waits for (a download, an input), or allow more: comfy_smoke_start_timeout",
         )
@@ -266,7 +267,18 @@ def _check(process: KeptProcess, log: pathlib.Path) -> None:
     how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
     text = _tail(log)
     remedy = next((remedy for words, remedy in _CAUSES if words in text), "Look at the log")
-    raise FleetError(f"{how}. Its last lines:\n{text}\n", where=WHERE, remedy=remedy)
+    raise FleetError(f"{how}. Its last lines:\n{text}", where=WHERE, remedy=remedy)
+
+
+def _faults(error: FleetError, process: KeptProcess, log: pathlib.Path) -> list[FleetError]:
+    """The faults of a trial; where ComfyUI has ended, that is the fault, and not that it does not answer."""
+    if error.where == WHERE:
+        try:
+            process.wait(_LAST_WORDS_SECONDS)
+            _check(process, log)
+        except FleetError as end:
+            return [end]
+    return error.faults if isinstance(error, Failures) else [error]
 
 
 def _tail(log: pathlib.Path) -> str:

@@ -87,7 +87,8 @@ def execution_faults(name: str, entry: c.Mapping[str, Json]) -> list[FleetError]
     trace = [str(line).rstrip() for line in error.get("traceback") or ()][-_SHOWN_FRAMES:]
     text = f"{error.get('exception_type', 'Exception')}: {str(error.get('exception_message', '')).strip()}"
     node = f"{error.get('node_type')} (node {error.get('node_id')})"
-    return [FleetError("\n".join((f"{node} failed: {text}", *trace)) + "\n", where=where, remedy="Look at the log")]
+    what = "\n".join((f"{node} failed: {text}", *trace)) if trace else f"{node} failed: {text}"
+    return [FleetError(what, where=where, remedy="Look at the log")]
 
 
 def outputs(entry: c.Mapping[str, Json]) -> list[str]:
