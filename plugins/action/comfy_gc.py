@@ -87,6 +87,8 @@ def table(host: str, found: c.Mapping[str, t.Any]) -> str:
     counts = collections.Counter(item["kind"] for item in garbage)
     rows = [f"{host}: {human(found['freed'])} that no lock needs"]
     rows += [f"  {human(size):>10}  {counts[kind]} {kind}(s)" for kind, size in kinds.most_common()]
+    shared = found["freed"] - kinds.total()
+    rows += [f"  {human(shared):>10}  that several of these have in common"] if shared > 0 else []
     rows += [f"    {human(item['size']):>10}  {item['path']}" for item in garbage[:_ROWS]]
     rows += [f"    ... and {len(garbage) - _ROWS} more"] if len(garbage) > _ROWS else []
     rows += [f"  note: {note}" for note in found["notes"]]

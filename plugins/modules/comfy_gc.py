@@ -115,7 +115,9 @@ garbage:
       size: 6938040682
       days: 41.5
 freed:
-  description: Bytes of all garbage.
+  description:
+    - Bytes that are free once all garbage is gone. More than the sizes together, where some of it shares files, such as
+      an environment and the wheels that it was made of.
   returned: when O(state) is V(listed) or V(absent)
   type: int
   sample: 6938040682
@@ -168,6 +170,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.garbage.named impor
 from ansible_collections.comfyops.fleet.plugins.module_utils.garbage.observe import Item, observe, observe_builds
 from ansible_collections.comfyops.fleet.plugins.module_utils.garbage.plan import Rules, plan, unknown
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import Layout
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import freed
 
 OPTIONS = {
     **arguments.ROOT,
@@ -203,7 +206,8 @@ class Look:
             {"kind": item.kind, "path": str(item.path), "size": item.size, "days": round(item.days, 1)}
             for item in self.items
         ]
-        return {"garbage": garbage, "freed": sum(item.size for item in self.items)}
+        paths = (path for item in self.items for path in (item.path, *item.also))
+        return {"garbage": garbage, "freed": sum(freed(paths).values())}
 
 
 def rules_from(params: dict[str, t.Any]) -> Rules:

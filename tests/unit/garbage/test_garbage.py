@@ -5,21 +5,26 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 import signal
 import subprocess
 import sys
 import time
+import typing as t
 
 import pytest
 
+from ansible_collections.comfyops.fleet.plugins.action.comfy_gc import table
 from ansible_collections.comfyops.fleet.plugins.module_utils.garbage.apply import apply
 from ansible_collections.comfyops.fleet.plugins.module_utils.garbage.observe import observe
 from ansible_collections.comfyops.fleet.plugins.module_utils.garbage.plan import Rules, plan
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import Layout
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.serving import lock_record
+from ansible_collections.comfyops.fleet.plugins.modules.comfy_gc import Look
 from tests.support.processes import environment
 
+MIB = 1 << 20
 # A program that makes and removes what looks like entries of a store, as other hosts do, until its input ends.
 OTHER_HOST = """
 import os, pathlib, select, shutil, sys
@@ -95,3 +100,18 @@ def test_looking_goes_on_while_another_host_removes(tmp_path: pathlib.Path) -> N
         other.stdin.close()
     assert max(seen) > 0
     assert len(set(seen)) > 1, "it was at work all the time"
+
+
+def test_what_several_things_share_is_free_when_all_go(tmp_path: pathlib.Path) -> None:
+    one, other = tmp_path / "envs/0a1b2c3d4e5f/bin", tmp_path / f"cache/wheels/{'a' * 64}-cp312/bin"
+    for directory in (one, other):
+        directory.mkdir(parents=True)
+    (one / "tool").write_bytes(os.urandom(MIB))
+    os.link(one / "tool", other / "tool")
+    options: dict[str, t.Any] = {"named": {}, "keep_builds": None, "part_days": 7.0, "aside_days": None}
+    look = Look({"root": str(tmp_path), **options})
+    look()
+    found = look.result()
+    assert {item["kind"]: item["size"] < MIB for item in found["garbage"]} == {"environment": True, "wheel": True}
+    assert MIB <= found["freed"] < 2 * MIB
+    assert "  1.0 MB  that several of these have in common" in table("machine", {**found, "notes": []})
