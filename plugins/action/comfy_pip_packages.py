@@ -10,15 +10,13 @@ import dataclasses
 import pathlib
 import shlex
 import typing as t
-import urllib.parse
 
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, failures, raise_all
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import Layout
-from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import Package, Target, read_lock
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import Target, read_lock
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.held import (
-    PUSHED_SOURCES,
     named_by_content,
     pushed,
 )
@@ -33,7 +31,11 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.hosts.transfer impo
     transfer_all,
 )
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv import find_uv
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.directory import built_wheel, versions_directory
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.directory import (
+    own_wheel,
+    path_of,
+    versions_directory,
+)
 
 if t.TYPE_CHECKING:
     Result = dict[str, t.Any]
@@ -155,7 +157,7 @@ def pushed_files(document: Result, target: str | None, layout: Layout, kept: Kep
 
 def _wheels(target: Target, layout: Layout, kept: Kept) -> c.Iterator[Pushed]:
     for package in target.packages:
-        source = _on_the_control_node(package, kept)
+        source = own_wheel(package, kept.versions, kept.wheels)
         if source is not None:
             yield Pushed(
                 source,
@@ -169,27 +171,11 @@ def _interpreter(target: Target, layout: Layout) -> c.Iterator[Pushed]:
     interpreter = target.interpreter
     if interpreter is not None and interpreter.url.startswith("file:"):
         yield Pushed(
-            _path_of(interpreter.url),
+            path_of(interpreter.url),
             named_by_content(pushed(layout), interpreter.sha256, interpreter.file),
             interpreter.sha256,
             managed_python(layout, interpreter),
         )
-
-
-def _on_the_control_node(package: Package, kept: Kept) -> pathlib.Path | None:
-    """Where a package's file is, or has to be; None for one that hosts fetch or make themselves."""
-    given = kept.wheels / package.file if kept.wheels and package.file else None
-    if given is not None and given.is_file():
-        return given
-    if package.source not in PUSHED_SOURCES:
-        return None
-    if package.url and package.url.startswith("file:"):
-        return _path_of(package.url)
-    return built_wheel(kept.versions, str(package.sha256), str(package.file))
-
-
-def _path_of(url: str) -> pathlib.Path:
-    return pathlib.Path(urllib.parse.unquote(urllib.parse.urlsplit(url).path))
 
 
 def _not_on_the_control_node(file: Pushed) -> FleetError:

@@ -10,9 +10,9 @@ import time
 import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import human
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.hosts.progress_lines import duration
 
 _SECONDS: t.Final = 5.0
-_MINUTE: t.Final = 60
 
 
 class Progress:
@@ -37,10 +37,5 @@ class Progress:
             return
         self._said = now
         rate = done / (now - self._begun)
-        left = f", {_time((self._total - done) / rate)} left" if done and done < self._total else ""
+        left = f", {duration((self._total - done) / rate)} left" if done and done < self._total else ""
         self._say(f"{self._what}: {human(done)} of {human(self._total)}, {human(rate)}/s{left}")
-
-
-def _time(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), _MINUTE)
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

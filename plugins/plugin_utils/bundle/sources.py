@@ -14,8 +14,6 @@ import shutil
 import tarfile
 import threading
 import typing as t
-import urllib.parse
-import urllib.request
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.bundle import names
 from ansible_collections.comfyops.fleet.plugins.module_utils.checkout import git
@@ -37,7 +35,7 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.formats.places impo
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.hosts.transfer import Program
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_files import sha256_of
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.index_credentials import index_access
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.directory import built_wheel
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.directory import own_wheel, path_of
 
 # Gives the file, in the scratch directory; it is moved away from there.
 Get = c.Callable[[], pathlib.Path]
@@ -115,17 +113,13 @@ class Sources:
         if target.interpreter is not None:
             python = target.interpreter
             archive = _content(python.file, python.sha256, python.size, python.url)
-            get = functools.partial(self._file, archive, _local(python.url), site.access)
+            local = path_of(python.url) if python.url.startswith("file:") else None
+            get = functools.partial(self._file, archive, local, site.access)
             yield names.interpreter_name(python), get
 
     def _own(self, package: Package) -> pathlib.Path | None:
         """Where the control node itself has, or has to have, the package's wheel."""
-        given = self._origins.wheels / str(package.file) if self._origins.wheels else None
-        if given is not None and given.is_file():
-            return given
-        if package.built_from:
-            return built_wheel(self._origins.versions, str(package.sha256), str(package.file))
-        return _local(package.url)
+        return own_wheel(package, self._origins.versions, self._origins.wheels)
 
     def _uv(self) -> pathlib.Path:
         place = self._new("uv")
@@ -204,11 +198,6 @@ def is_missed(error: FleetError) -> bool:
 
 def _content(name: str, sha256: str | None, size: int | None, url: str) -> Model:
     return Model(name, "", url, str(sha256), size, (), optional=False)
-
-
-def _local(url: str | None) -> pathlib.Path | None:
-    parts = urllib.parse.urlsplit(url or "")
-    return pathlib.Path(urllib.request.url2pathname(parts.path)) if parts.scheme == "file" else None
 
 
 def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo:

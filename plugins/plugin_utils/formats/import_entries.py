@@ -23,6 +23,7 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.requirement
     name_in_repository,
     repository_of,
 )
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.directory import path_of
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.finding import Findings
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.requirements import canonical_name, read_packages
 
@@ -156,7 +157,7 @@ def _local_file(text: str, statement: Statement) -> Entry | None:
     named = _NAMED_FILE.match(text)
     url = named["url"] if named else (text if text.lower().startswith("file:") else "")
     if url:
-        path = pathlib.Path(urllib.request.url2pathname(urllib.parse.urlsplit(url).path))
+        path = path_of(url)
     elif re.match(r"[./~]|[A-Za-z]:\\", text) or ("/" in text and "@" not in text and "://" not in text):
         path = statement.folder / pathlib.Path(re.split(r"[ ;\[]", text, maxsplit=1)[0]).expanduser()
     else:

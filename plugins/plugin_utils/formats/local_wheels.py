@@ -8,24 +8,17 @@ from __future__ import annotations
 import collections.abc as c
 import pathlib
 import typing as t
-import urllib.parse
-import urllib.request
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, raise_all
-from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import FILE, GIT, SDIST, SHIM, Package
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import SHIM, Package
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.shim import locked_shim
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_files import sha256_of
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.directory import built_wheel
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.directory import own_wheel
 
 # The directory of an export with its wheels.
 WHEELS: t.Final = "wheels"
 # The file that it is a copy of, or its bytes.
 Content = pathlib.Path | bytes
-
-
-def is_local(package: Package) -> bool:
-    """Whether an export brings the package's wheel along."""
-    return package.source in (FILE, GIT, SDIST, SHIM)
 
 
 def local_wheels(packages: c.Iterable[Package], versions: pathlib.Path) -> dict[str, Content]:
@@ -36,26 +29,19 @@ def local_wheels(packages: c.Iterable[Package], versions: pathlib.Path) -> dict[
     found: dict[str, Content] = {}
     faults = []
     for package in packages:
-        if not is_local(package):
-            continue
+        own = own_wheel(package, versions)
         try:
-            found[str(package.file)] = (
-                locked_shim(package).content if package.source == SHIM else _kept(package, versions)
-            )
+            if package.source == SHIM:
+                found[str(package.file)] = locked_shim(package).content
+            elif own is not None:
+                found[str(package.file)] = _kept(package, own)
         except FleetError as fault:
             faults.append(fault)
     raise_all(faults)
     return found
 
 
-def _place(package: Package, versions: pathlib.Path) -> pathlib.Path:
-    if package.source == FILE:
-        return pathlib.Path(urllib.request.url2pathname(urllib.parse.urlsplit(str(package.url)).path))
-    return built_wheel(versions, str(package.sha256), str(package.file))
-
-
-def _kept(package: Package, versions: pathlib.Path) -> pathlib.Path:
-    path = _place(package, versions)
+def _kept(package: Package, path: pathlib.Path) -> pathlib.Path:
     remedy = "Run lock.yml with the same version" if package.built_from else "Put it there again, or lock again"
     try:
         found = sha256_of(path)

@@ -19,6 +19,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.host.http import Ac
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.url import shown
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.held import named_by_content
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.patience import patiently
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.directory import path_of
 
 _BLOCK: t.Final = 1 << 20
 _NAMELESS: t.Final = "file"
@@ -86,7 +87,7 @@ def _read(url: str, access: Access, stream: t.BinaryIO) -> str:
 
 def _read_here(url: str, stream: t.BinaryIO) -> str:
     try:
-        with open(urllib.request.url2pathname(urllib.parse.urlsplit(url).path), "rb") as source:
+        with path_of(url).open("rb") as source:
             shutil.copyfileobj(source, stream)
             source.seek(0)
             return hashlib.file_digest(source, "sha256").hexdigest()

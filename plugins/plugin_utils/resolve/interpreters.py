@@ -25,6 +25,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.errors import Fleet
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.http import Access, HttpFault, request
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.url import shown
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv import find_uv
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.directory import path_of
 
 Document = dict[str, t.Any]
 # What comfy_lock_upgrade calls it.
@@ -95,7 +96,7 @@ def _is_directory(mirror: str) -> bool:
 
 
 def _path(url: str) -> pathlib.Path:
-    return pathlib.Path(os.path.expanduser(urllib.parse.unquote(urllib.parse.urlsplit(url).path)))
+    return path_of(url).expanduser()
 
 
 def _in_directory(mirror: str) -> list[_Archive]:

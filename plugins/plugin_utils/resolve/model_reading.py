@@ -16,12 +16,12 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.host.http import Ac
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import human
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.first_read import Content, first_read
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.origin import advice
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.hosts.progress_lines import duration
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.model_known import Known
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.model_unhashed import Unhashed, not_here
 
 _PARALLEL = 4
 _SECONDS_BETWEEN_LINES = 5.0
-_MINUTE = 60
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,10 +87,6 @@ class _Progress:
             return
         self._said = now
         rate = size / max(now - self._began, 0.001)
-        left = f", {_duration((whole - size) / rate)} left" if whole and rate and size != whole else ""
+        left = f", {duration((whole - size) / rate)} left" if whole and rate and size != whole else ""
         of = "" if whole is None else f" of {human(whole)}"
         self._report(f"{self._name}: read {human(size)}{of} for its sha256, {human(rate)}/s{left}")
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < _MINUTE else f"{seconds / _MINUTE:.0f} min"

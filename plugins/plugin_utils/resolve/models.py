@@ -13,7 +13,6 @@ import collections.abc as c
 import concurrent.futures
 import dataclasses
 import hashlib
-import pathlib
 import typing as t
 import urllib.parse
 
@@ -32,6 +31,7 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.cloud_crede
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.model_cache import cached_path, references
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.model_facts import Facts
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.model_unhashed import Reader, Unhashed, refuse
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.directory import path_of
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.paths import comparable
 
 Entry = dict[str, t.Any]
@@ -244,7 +244,7 @@ def _local(model: Entry) -> Facts:
     source, known = model["source"], Facts(model["source"], model["sha256"], model["size"])
     if known.sha256 is not None and known.size is not None:
         return known
-    path = pathlib.Path(urllib.parse.unquote(urllib.parse.urlsplit(source).path))
+    path = path_of(source)
     digest = hashlib.sha256()
     try:
         with path.open("rb") as stream:

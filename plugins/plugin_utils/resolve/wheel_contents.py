@@ -34,6 +34,7 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.wheel_archi
     open_archive,
     read_metadata_file,
 )
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.directory import path_of
 
 if t.TYPE_CHECKING:
     from packaging.tags import Tag
@@ -145,7 +146,7 @@ def _kind(tag: Tag) -> tuple[str, str, str]:
 
 
 def _read_here(file: ListedFile) -> Content:
-    path = pathlib.Path(urllib.request.url2pathname(urllib.parse.urlsplit(file.url).path))
+    path = path_of(file.url)
     try:
         with path.open("rb") as stream:
             sha256 = hashlib.file_digest(stream, "sha256").hexdigest()

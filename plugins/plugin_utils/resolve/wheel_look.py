@@ -36,6 +36,7 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.wheel_archi
     read_metadata_file,
 )
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.wheel_contents import check_names, read_content
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.directory import path_of
 
 _AT_ONCE: t.Final = 16
 # Beside a wheel, in an index of PEP 658.
@@ -121,8 +122,7 @@ def _seen(file: ListedFile, access: Access, cache: pathlib.Path, session: Sessio
 @contextlib.contextmanager
 def _opened(file: ListedFile, access: Access, session: Session | None) -> c.Iterator[zipfile.ZipFile]:
     if urllib.parse.urlsplit(file.url).scheme == "file":
-        path = urllib.request.url2pathname(urllib.parse.urlsplit(file.url).path)
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(path_of(file.url)) as archive:
             yield archive
     else:
         with open_archive(file.url, access, session, file.size) as archive:

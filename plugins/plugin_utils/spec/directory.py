@@ -7,8 +7,14 @@ from __future__ import annotations
 
 import os
 import pathlib
+import typing as t
+import urllib.parse
+import urllib.request
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.held import named_by_content
+
+if t.TYPE_CHECKING:
+    from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import Package
 
 # The checkout's own specs: <collection>/versions beside plugins/.
 _SHIPPED = pathlib.Path(__file__).resolve().parents[3] / "versions"
@@ -25,6 +31,23 @@ def versions_directory(given: str | None) -> pathlib.Path:
 def built_wheel(directory: pathlib.Path, sha256: str, file: str) -> pathlib.Path:
     """The place of a wheel that was built for a lock of the directory of versions."""
     return named_by_content(directory / "wheels", sha256, file)
+
+
+def own_wheel(package: Package, directory: pathlib.Path, given: pathlib.Path | None = None) -> pathlib.Path | None:
+    """Where this machine has, or has to have, a package's wheel; None for one that hosts fetch or make themselves.
+
+    directory: of versions. given: a directory of wheels that come first.
+    """
+    if given is not None and package.file and (given / package.file).is_file():
+        return given / package.file
+    if package.built_from:
+        return built_wheel(directory, str(package.sha256), str(package.file))
+    return path_of(package.url) if package.url and package.url.startswith("file:") else None
+
+
+def path_of(url: str) -> pathlib.Path:
+    """The path that a ``file:`` URL names (RFC 8089)."""
+    return pathlib.Path(urllib.request.url2pathname(urllib.parse.urlsplit(url).path))
 
 
 def cache_directory() -> pathlib.Path:
