@@ -69,8 +69,17 @@ def pieces_of(path: pathlib.Path) -> dict[str, Piece]:
     except FileNotFoundError as error:
         raise FleetError("there is no bundle", where=str(path), remedy="Write it with bundle.yml") from error
     except OSError as error:
-        raise FleetError(f"can not be read ({error.strerror})", where=str(path)) from error
+        raise unreadable(error, path) from error
     return found
+
+
+def unreadable(error: OSError, path: pathlib.Path) -> FleetError:
+    """What is told of bytes of a bundle that cannot be read. path: where, if the error does not say it."""
+    return FleetError(
+        f"can not be read ({error.strerror})",
+        where=str(error.filename or path),
+        remedy="See that the file is there and that you may read it, or write the bundle again with bundle.yml",
+    )
 
 
 def _of_directory(path: pathlib.Path) -> c.Iterator[tuple[str, Piece]]:

@@ -19,7 +19,12 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document impor
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.receipt import Receipts
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.bundle import manifest as manifests
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.bundle.manifest import Manifest, read_manifest
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.bundle.pieces import Piece, hashes_of, pieces_of
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.bundle.pieces import (
+    Piece,
+    hashes_of,
+    pieces_of,
+    unreadable,
+)
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.bundle.progress import Progress
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import lock_file
 
@@ -75,7 +80,7 @@ def verify(bundle: Bundle, cache: pathlib.Path, deep: bool, say: c.Callable[[str
     try:
         found = hashes_of(unread.values(), progress.add)
     except OSError as error:
-        raise FleetError(f"can not be read ({error.strerror})", where=str(error.filename or bundle.path)) from error
+        raise unreadable(error, bundle.path) from error
     wrong = [f"{name} was altered" for name in unread if found[unread[name]] != bundle.manifest.files[name].sha256]
     raise_all(_faults(bundle.path, wrong))
     for name, piece in unread.items():
@@ -134,7 +139,7 @@ def _bytes(piece: Piece) -> bytes:
     try:
         return piece.read()
     except OSError as error:
-        raise FleetError(f"can not be read ({error.strerror})", where=str(piece.path)) from error
+        raise unreadable(error, piece.path) from error
 
 
 def _faults(path: pathlib.Path, found: c.Iterable[str]) -> list[FleetError]:

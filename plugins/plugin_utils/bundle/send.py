@@ -16,7 +16,7 @@ import tempfile
 import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.bundle.pieces import Piece
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.bundle.pieces import Piece, unreadable
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.bundle.progress import Progress
 
 PIECE_BYTES: t.Final = 128 << 20
@@ -49,7 +49,7 @@ def send(action: t.Any, files: c.Sequence[Sending], say: c.Callable[[str], objec
         try:
             _send(action, batch)
         except OSError as error:
-            raise FleetError(f"can not be read ({error.strerror})", where=str(error.filename)) from error
+            raise unreadable(error, batch[0].piece.path) from error
         progress.add(sum(part.piece.size for part in batch))
 
 

@@ -19,7 +19,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import h
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import Lock, Target, canonical
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.bundle import manifest as manifests
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.bundle.manifest import Listed, Manifest
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.bundle.pieces import Piece, hashes_of
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.bundle.pieces import Piece, hashes_of, unreadable
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.bundle.places import Place
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.bundle.progress import Progress
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.bundle.sources import Get, Origins, Sources, is_missed
@@ -83,7 +83,7 @@ def look(place: Place, wanted: Wanted, versions: pathlib.Path, say: c.Callable[[
     try:
         found = hashes_of(likely.values(), progress.add)
     except OSError as error:
-        raise FleetError(f"can not be read ({error.strerror})", where=str(error.filename or place.path)) from error
+        raise unreadable(error, place.path) from error
     right = {
         name: (piece, found[piece]) for name, piece in likely.items() if files[name].sha256 in (None, found[piece])
     }
@@ -183,7 +183,8 @@ def _fault(name: str, error: BaseException) -> list[FleetError]:
     if isinstance(error, FleetError):
         return [error]
     if isinstance(error, OSError):
-        return [FleetError(f"{error.filename or name}: {error.strerror}", where=name)]
+        what = f"{error.filename or name}: {error.strerror}"
+        return [FleetError(what, where=name, remedy="Make room, or see who may read and write there, and run again")]
     raise error
 
 

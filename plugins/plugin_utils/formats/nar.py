@@ -51,7 +51,11 @@ def _node(path: bytes, without: c.Collection[bytes]) -> c.Iterator[bytes]:
     elif stat.S_ISDIR(status.st_mode):
         yield from _directory(path, without)
     else:
-        raise FleetError("is no file, directory or link, and Nix has no others", where=os.fsdecode(path))
+        raise FleetError(
+            "is no file, directory or link, and Nix has no others",
+            where=os.fsdecode(path),
+            remedy="Take another commit, or another format",
+        )
     yield _text(b")")
 
 

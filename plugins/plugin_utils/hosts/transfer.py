@@ -19,7 +19,8 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.errors import Fleet
 _ELF, _MACHINE = b"\x7fELF", slice(18, 20)
 _MACHINES = {62: "x86_64", 183: "aarch64", 243: "riscv64", 22: "s390x", 21: "ppc64le", 40: "armv7l"}
 _NO_DIRECTORY = 3
-_MOST_FILES = 100
+# So that the command that puts them in place stays below 128 KiB, the most that Linux takes (execve(2)).
+_MOST_FILES = 50
 _MOST_BYTES = 1 << 28
 UV_REMEDY = "Set comfy_uv to the path of a uv on the control node that is for this host's machine type"
 

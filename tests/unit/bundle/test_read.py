@@ -14,7 +14,7 @@ import pytest
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.bundle.manifest import Listed, Manifest
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.bundle.read import refuse_another
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.bundle.read import open_bundle, refuse_another
 from tests.unit.bundle.conftest import Library
 
 
@@ -103,6 +103,8 @@ def test_another_version_or_lock(library: Library, tmp_path: pathlib.Path) -> No
 
 
 def test_what_is_no_bundle(library: Library) -> None:
+    with pytest.raises(FleetError, match=r"can not be read \(File name too long\).* with bundle.yml"):
+        open_bundle(library.directory / ("x" * 300))
     with pytest.raises(FleetError, match="there is no bundle"):
         library.read()
     library.path().mkdir(parents=True)

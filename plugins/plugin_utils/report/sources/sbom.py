@@ -70,7 +70,10 @@ def render_sbom(sources: Sources, target: TargetSources, timestamp: datetime.dat
     text = json.dumps(document, indent=2) + "\n"
     invalid = JsonStrictValidator(SchemaVersion.V1_6).validate_str(text)
     if invalid is not None:
-        raise FleetError(f"the bill of materials of target {target.target.name} is not valid CycloneDX: {invalid}")
+        raise FleetError(
+            f"the bill of materials of target {target.target.name} is not valid CycloneDX: {invalid}",
+            remedy="Lock again if what it names is odd; comfy_sources_sbom=false writes the report without it",
+        )
     return text
 
 
