@@ -15,6 +15,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.lock.owners import 
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.finding import shown
 
 if t.TYPE_CHECKING:
+    from packaging.markers import Marker
     from packaging.requirements import Requirement
 
     from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.target_environment import TargetEnvironment
@@ -126,13 +127,34 @@ def lines_for(
                 reason = str(error).partition("\n")[0]
                 faults.append(FleetError(f"{shown(text)} is no requirement (PEP 508): {reason}", where=demand.label))
                 continue
-            marker = line.requirement.marker
-            if line.name in excluded or (marker and not marker.evaluate(t.cast("dict[str, str | set[str]]", markers))):
+            counts = is_met(line.requirement.marker, markers)
+            if counts is None:
+                faults.append(_senseless(line))
+            if line.name in excluded or not counts:
                 continue
             lines.append(line)
             if line.needs_build and not demand.is_of_code:
                 faults.append(_needs_build(line))
     return lines, faults
+
+
+def is_met(marker: Marker | None, values: c.Mapping[str, str]) -> bool | None:
+    """Whether a requirement counts where its marker's variables have these values; None where it compares nonsense.
+
+    ``python_version ~= '3'`` is a marker by its form, and means nothing.
+    """
+    from packaging.markers import UndefinedComparison
+
+    try:
+        return marker is None or marker.evaluate(t.cast("dict[str, str | set[str]]", values))
+    except UndefinedComparison:
+        return None
+
+
+def _senseless(line: Line) -> FleetError:
+    what = f"the marker of {shown(line.text)} compares what cannot be compared"
+    remedy = "Correct it; of a node: write its lines, as they are meant, into custom_nodes[].requirements"
+    return FleetError(what, where=line.demand.label, remedy=remedy)
 
 
 def _needs_build(line: Line) -> FleetError:

@@ -14,7 +14,7 @@ import email.parser
 import re
 import typing as t
 
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import Line
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import Line, is_met
 
 if t.TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -160,11 +160,9 @@ class _Metadata:
         return [each for each in self._all if each is not None and self._counts(each, extras)]
 
     def _counts(self, requirement: Requirement, extras: c.Collection[str]) -> bool:
-        marker = requirement.marker
-        if marker is None:
-            return True
-        environment = t.cast("dict[str, str | set[str]]", dict(self._markers))
-        return any(marker.evaluate({**environment, "extra": extra}) for extra in ("", *extras))
+        met = (is_met(requirement.marker, {**self._markers, "extra": extra}) for extra in ("", *extras))
+        # As uv reads it, what compares nonsense holds.
+        return any(each is not False for each in met)
 
     def license(self) -> str | None:
         """The SPDX expression where it says one in some way, else what it says, None where it says nothing short."""

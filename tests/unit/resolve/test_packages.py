@@ -148,6 +148,16 @@ def test_markers_are_those_of_the_target(resolver: Resolver) -> None:
     assert versions(target) == {"arm": "1.0", "box": "1.0", "new": "1.0"}
 
 
+def test_a_marker_that_compares_nonsense_is_a_fault_of_a_line_and_none_of_a_package(resolver: Resolver) -> None:
+    resolver.default.wheel("lid", "1.0")
+    resolver.default.wheel("box", "1.0", requires=["lid ; python_version ~= '3'"])
+    with pytest.raises(FleetError, match=r"^node x \(requirements\.txt\): the marker of .* cannot be compared"):
+        resolver(Demand("node:x", "requirements.txt", ("box ; python_version ~= '3'",)))
+    target = resolver(Demand("node:x", "requirements.txt", ("box",)))
+    required = [(each["name"], each["requires"]) for each in target["packages"]]
+    assert required == [("box", ["lid"]), ("lid", []), ("pip", [])]
+
+
 def test_extras_bring_what_they_name(resolver: Resolver) -> None:
     resolver.default.wheel("box", "1.0", extras={"lid": ["lid>=2"]})
     resolver.default.wheel("lid", "2.0")
