@@ -1,11 +1,12 @@
 # Copyright (c) 2026, the comfyops.fleet contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an untracked file in a checkout is: something that would be loaded, or data that a node wrote."""
+"""What files of a checkout are: something that would be loaded, or data that a node wrote; and which are the same."""
 
 from __future__ import annotations
 
 import collections.abc as c
+import filecmp
 import os
 import pathlib
 
@@ -42,6 +43,13 @@ def files_below(directory: pathlib.Path, left_out: c.Collection[pathlib.Path] = 
         links = [name for name in inside if os.path.islink(os.path.join(parent, name))]
         files = (name for name in names if os.path.join(parent, name) not in outside)
         yield from (pathlib.Path(parent, name) for name in (*files, *links))
+
+
+def is_same(first: pathlib.Path, second: pathlib.Path) -> bool:
+    """Whether both are links with the same text, or files with the same bytes."""
+    if first.is_symlink() or second.is_symlink():
+        return first.is_symlink() and second.is_symlink() and os.readlink(first) == os.readlink(second)
+    return first.is_file() and second.is_file() and filecmp.cmp(first, second, shallow=False)
 
 
 def _is_path_file(path: pathlib.Path) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import pathlib
 
+from ansible_collections.comfyops.fleet.plugins.module_utils.checkout.content import is_same
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.atomic import (
     move,
     new_aside,
@@ -33,23 +34,18 @@ def make_link(path: pathlib.Path, target: str, *, base: pathlib.Path, aside: pat
         return
     if path.is_dir() or not path.exists():
         destination.mkdir(parents=True, exist_ok=True)
-    if path.is_dir():
-        _move_content(path, destination, aside)
+    if path.exists():
+        _merge(path, destination, aside)
         remove_tree(path)
-    elif path.exists():
-        _move_file(path, destination, aside)
     replace_link(path, target)
 
 
-def _move_content(directory: pathlib.Path, destination: pathlib.Path, aside: pathlib.Path) -> None:
-    for parent, _directories, names in os.walk(directory):
-        for name in names:
-            source = pathlib.Path(parent, name)
-            _move_file(source, destination / source.relative_to(directory), aside)
-
-
-def _move_file(source: pathlib.Path, destination: pathlib.Path, aside: pathlib.Path) -> None:
+def _merge(source: pathlib.Path, destination: pathlib.Path, aside: pathlib.Path) -> None:
+    """Move ``source`` to ``destination``; what is there already stays, and what differs from it goes ``aside``."""
     if not os.path.lexists(destination):
         move(source, destination)
-    elif source.is_symlink() or source.read_bytes() != destination.read_bytes():
+    elif source.is_dir() and not source.is_symlink() and destination.is_dir():
+        for entry in sorted(source.iterdir()):
+            _merge(entry, destination / entry.name, aside)
+    elif not is_same(source, destination):
         move(source, new_aside(aside) / source.name)

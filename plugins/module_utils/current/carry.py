@@ -8,13 +8,13 @@ Small files are copied, so that each build keeps its own; large ones (a checkpoi
 
 from __future__ import annotations
 
-import filecmp
 import os
 import pathlib
 import shutil
 import tempfile
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.checkout import git
+from ansible_collections.comfyops.fleet.plugins.module_utils.checkout.content import is_same
 from ansible_collections.comfyops.fleet.plugins.module_utils.checkout.observe import observe_checkout
 from ansible_collections.comfyops.fleet.plugins.module_utils.core.paths import CUSTOM_NODES, left_out
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.atomic import move, new_aside
@@ -56,15 +56,8 @@ def _carry_checkout(context: Context, outgoing: pathlib.Path, incoming: pathlib.
         return
     tracked = set(git.local(incoming, "ls-files", "-z").text.split("\0"))
     for path, size in runtime:
-        if path not in tracked and not _same(outgoing / path, incoming / path):
+        if path not in tracked and not is_same(outgoing / path, incoming / path):
             _replace(context, outgoing / path, incoming / path, size)
-
-
-def _same(source: pathlib.Path, destination: pathlib.Path) -> bool:
-    if source.is_symlink() or destination.is_symlink():
-        links = source.is_symlink() and destination.is_symlink()
-        return links and os.readlink(source) == os.readlink(destination)
-    return destination.is_file() and filecmp.cmp(source, destination, shallow=False)
 
 
 def _replace(context: Context, source: pathlib.Path, destination: pathlib.Path, size: int) -> None:

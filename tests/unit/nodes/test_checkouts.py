@@ -243,6 +243,34 @@ def test_data_directories_are_links_and_keep_what_was_written(host: Host) -> Non
     assert output.is_symlink()
 
 
+def test_a_data_directory_takes_all_that_a_plain_one_has(host: Host, tmp_path: pathlib.Path) -> None:
+    context = host.context()
+    converge(context)
+    output, data = context.home / "output", context.layout.data / "output"
+    output.unlink()
+    (output / "empty").mkdir(parents=True)
+    (output / "large disk").symlink_to(tmp_path)
+    (output / "gone").symlink_to("nowhere")
+    for name in ("same", "other", "a directory there"):
+        (output / name).write_text("content\n")
+    (data / "same").write_text("content\n")
+    (data / "other").symlink_to("nowhere")
+    (data / "a directory there").mkdir()
+    (data / "a file there").write_text("older\n")
+    (output / "a file there").mkdir()
+    (output / "a file there" / "inside").write_text("newer\n")
+    converge(context)
+    assert output.is_symlink()
+    assert (output / "large disk").readlink() == tmp_path
+    assert (output / "gone").readlink() == pathlib.Path("nowhere")
+    assert ((output / "same").read_text(), (output / "empty").is_dir()) == ("content\n", True)
+    assert (output / "other").readlink() == pathlib.Path("nowhere")
+    assert (output / "a directory there").is_dir()
+    assert (output / "a file there").read_text() == "older\n"
+    aside = {path.name: path.read_text() for path in context.layout.aside.rglob("*") if path.is_file()}
+    assert aside == {"other": "content\n", "a directory there": "content\n", "inside": "newer\n"}
+
+
 def test_writable_paths_live_in_data(host: Host) -> None:
     node = locks.node("palette", host.node.url, host.node.head(), writable=["presets"])
     context = host.context(locks.lock(locks.checkout(host.core.url, host.core.head()), [node]))
