@@ -9,6 +9,7 @@ import dataclasses
 import json
 import typing as t
 
+from tests.support.processes import command_lines
 from tests.support.s3 import ACCESS_KEY, SECRET_KEY, s3_server
 
 if t.TYPE_CHECKING:
@@ -95,7 +96,12 @@ def test_a_gated_repository(world: World) -> None:
     assert "hf_mistyped" not in refused.output
     # Asked for before anything changes.
     assert not (world.root / "builds").exists()
-    assert "hf_rightful" not in rightful.succeed("realize", "-vvv", **variables).output
+    # Slow enough to be seen at work.
+    world.forge.fault("rate", "/blob/*", rate=300_000)
+    with command_lines() as lines:
+        assert "hf_rightful" not in rightful.succeed("realize", "-vvv", **variables).output
+    assert [line for line in lines if b"comfy_hf_endpoint" in line], "they were seen"
+    assert not [line for line in lines if b"hf_rightful" in line]
     assert locked(world)["sha256"] == file.sha256
     written = [path for path in world.directory.rglob("*") if path.is_file() and "forge" not in path.parts]
     assert not [path for path in written if b"hf_rightful" in path.read_bytes()]

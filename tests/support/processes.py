@@ -9,6 +9,11 @@ import contextlib
 import os
 import pathlib
 import signal
+import threading
+import typing as t
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -25,6 +30,27 @@ def kill_tree(pid: int) -> None:
     for doomed in (*descendants(pid), pid):
         with contextlib.suppress(ProcessLookupError):
             os.kill(doomed, signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def command_lines() -> Iterator[set[bytes]]:
+    """What every user of the machine sees of every process while this lasts: arguments, with spaces between them."""
+    seen: set[bytes] = set()
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.01):
+            for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+                with contextlib.suppress(OSError):
+                    seen.add(path.read_bytes().replace(b"\0", b" "))
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        thread.join()
 
 
 def descendants(pid: int) -> list[int]:
