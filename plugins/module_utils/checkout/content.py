@@ -47,9 +47,13 @@ def files_below(directory: pathlib.Path, left_out: c.Collection[pathlib.Path] = 
 
 def is_same(first: pathlib.Path, second: pathlib.Path) -> bool:
     """Whether both are links with the same text, or files with the same bytes."""
-    if first.is_symlink() or second.is_symlink():
-        return first.is_symlink() and second.is_symlink() and os.readlink(first) == os.readlink(second)
-    return first.is_file() and second.is_file() and filecmp.cmp(first, second, shallow=False)
+    try:
+        if first.is_symlink() or second.is_symlink():
+            return first.is_symlink() and second.is_symlink() and os.readlink(first) == os.readlink(second)
+        return first.is_file() and second.is_file() and filecmp.cmp(first, second, shallow=False)
+    except FileNotFoundError:
+        # One was removed at this moment.
+        return False
 
 
 def _is_path_file(path: pathlib.Path) -> bool:

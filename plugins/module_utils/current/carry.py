@@ -62,14 +62,24 @@ def _carry_checkout(context: Context, outgoing: pathlib.Path, incoming: pathlib.
 
 def _replace(context: Context, source: pathlib.Path, destination: pathlib.Path, size: int) -> None:
     """The build that served has the newer data; what the other had is kept aside."""
-    if os.path.lexists(destination):
-        move(destination, new_aside(context.layout.aside) / destination.relative_to(context.layout.builds))
     destination.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=destination.parent, prefix=".comfy-carry.") as stage:
         beside = pathlib.Path(stage, destination.name)
-        if size < _SHARED_FROM or source.is_symlink() or not _linked(source, beside):
-            shutil.copy2(source, beside, follow_symlinks=False)
+        if not _copied(source, beside, size):
+            return
+        if os.path.lexists(destination):
+            move(destination, new_aside(context.layout.aside) / destination.relative_to(context.layout.builds))
         beside.replace(destination)
+
+
+def _copied(source: pathlib.Path, destination: pathlib.Path, size: int) -> bool:
+    """Copy or link a file of ``size`` bytes; False when it is gone: what serves goes on, and removes its own files."""
+    try:
+        if size < _SHARED_FROM or source.is_symlink() or not _linked(source, destination):
+            shutil.copy2(source, destination, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _linked(source: pathlib.Path, destination: pathlib.Path) -> bool:
