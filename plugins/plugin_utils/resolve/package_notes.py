@@ -10,9 +10,11 @@ import json
 import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import DEFAULT_INDEX
+from ansible_collections.comfyops.fleet.plugins.module_utils.lock.owners import SPEC
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.abi import CUDA_RUNTIMES, built_for
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve import abi
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.ages import old_pins
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import Line
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_resolution import Found, Question
 
 # What the default index has under a name that people of ComfyUI use for something else, and what to write for that.
@@ -23,11 +25,11 @@ _NAMESAKES: t.Final[c.Mapping[str, tuple[str, str]]] = {
         ' "..."}',
     ),
     "clip": (
-        "not OpenAI's CLIP",
+        "another package, and not OpenAI's CLIP",
         '{"name": "clip", "git": "https://github.com/openai/CLIP", "commit": "..."}',
     ),
     "apex": (
-        "not NVIDIA's Apex",
+        "another package, and not NVIDIA's Apex",
         '{"name": "apex", "git": "https://github.com/NVIDIA/apex", "commit": "..."}',
     ),
     "kaolin": (
@@ -35,7 +37,7 @@ _NAMESAKES: t.Final[c.Mapping[str, tuple[str, str]]] = {
         '{"requirement": "kaolin", "index": "..."}, with NVIDIA\'s index for the target\'s torch in python.indexes',
     ),
     "sageattention": (
-        "SageAttention 1.x, without the CUDA kernels of 2.x, which it does not have",
+        "SageAttention 1.x, and not 2.x with its CUDA kernels",
         '{"name": "sageattention", "url": "https://.../sageattention-2....whl", "sha256": "..."}, or its repository'
         ' with "git" and "commit"',
     ),
@@ -46,16 +48,22 @@ _PYTORCH: t.Final = "https://download.pytorch.org/whl"
 
 
 def namesakes(question: Question, names: c.Iterable[str]) -> c.Iterator[str]:
-    """Notes on packages of the default index that are other ones than people mean."""
-    elsewhere = {line.name for line in question.lines if line.url} | set(question.local)
-    for name in sorted(set(names) & _NAMESAKES.keys() - elsewhere):
+    """Notes on packages of the default index that are other ones than people mean; not where the spec pins one."""
+    meant = {line.name for line in question.lines if line.url or (line.demand.owner == SPEC and _is_pin(line))}
+    for name in sorted(set(names) & _NAMESAKES.keys() - meant - set(question.local)):
         if question.indexes.of(name) == DEFAULT_INDEX:
             what, entry = _NAMESAKES[name]
-            yield f"{name} of the default index is {what}; for that put into python_packages {entry}"
+            yield f"{name} of the default index is {what}; if you mean the latter, put into python_packages {entry}"
 
 
-def notes(question: Question, found: c.Sequence[Found], accelerator: str | None) -> c.Iterator[str]:
-    """Notes on what was found. accelerator: of the target."""
+def _is_pin(line: Line) -> bool:
+    return any(one.operator in ("==", "===") for one in line.requirement.specifier)
+
+
+def notes(
+    question: Question, found: c.Sequence[Found], accelerator: str | None, others: c.Collection[str | None] = ()
+) -> c.Iterator[str]:
+    """Notes on what was found. accelerator: of the target; others: of all targets of the spec."""
     from packaging.version import Version
 
     if question.excluded:
@@ -65,18 +73,19 @@ def notes(question: Question, found: c.Sequence[Found], accelerator: str | None)
         if Version(package.version).is_prerelease and package.index and package.name not in asked:
             yield f"{package.name} {package.version} is a pre-release: no other version fits"
     for line in question.constraints:
-        yield f"{line.text} counts for all: {line.demand.file}"
+        yield f"held to {line.text}: {line.demand.file}"
     yield from abi.notes(found)
-    yield from _other_torch(found, accelerator)
+    yield from _other_torch(found, accelerator, is_for_all=set(others) <= {accelerator})
     old = old_pins(question, found)
     if old is not None:
         yield old
 
 
-def _other_torch(found: c.Sequence[Found], accelerator: str | None) -> c.Iterator[str]:
+def _other_torch(found: c.Sequence[Found], accelerator: str | None, *, is_for_all: bool) -> c.Iterator[str]:
     """A torch that was built for something else than the target's accelerator.
 
-    The default index has one build for each platform, and indexes are bound for all targets of a spec.
+    The default index has one build for each platform, and indexes are bound for all targets of a spec. is_for_all: they
+    have all the same accelerator; else only an index with all builds serves them.
     """
     by_name = {package.name: package for package in found}
     torch = by_name.get(_TORCH)
@@ -93,7 +102,8 @@ def _other_torch(found: c.Sequence[Found], accelerator: str | None) -> c.Iterato
         return
     packages = [name for name in _FAMILY if name in by_name]
     place = accelerator if accelerator != "rocm" else "rocm<version>"
-    entry = {"name": f"pytorch-{accelerator}", "url": f"{_PYTORCH}/{place}", "packages": packages}
+    index = {"name": f"pytorch-{accelerator}", "url": f"{_PYTORCH}/{place}"}
+    entry = {**(index if is_for_all else {"name": "pytorch", "url": _PYTORCH}), "packages": packages}
     yield (
         f"torch {torch.version} of the default index is a build for {has}, and the target's accelerator is"
         f" {accelerator}; for that add to python.indexes {json.dumps(entry)}"

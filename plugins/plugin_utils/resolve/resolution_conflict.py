@@ -101,16 +101,22 @@ def _clashes_in(asked: Question, failure: NoSolution, trials: Trials) -> list[_C
     """The clashes of a question, each found when those before are mended."""
     clashes: list[_Clash] = []
     current = asked
-    while len(clashes) < _MOST_CLASHES and trials.failure(bind_torch(current, trials)):
+    while current.lines and len(clashes) < _MOST_CLASHES and trials.failure(bind_torch(current, trials)):
         clash = _clash_in(bind_torch(current, trials), failure, trials)
         # A line that has no answer by itself says why, and that tells more than to leave it out.
         leave_out = len(clash.lines) > 1 or clash.is_about_torch
-        step = next_step(current, clash.lines, trials, leave_out=leave_out)
+        # So does a pin of what is there as source: an older release with a wheel is not what is wanted.
+        is_source = _is_pin_alone(clash) and any(cause.is_source for cause in clash.failure.causes)
+        step = None if is_source else next_step(current, clash.lines, trials, leave_out=leave_out)
         clashes.append(dataclasses.replace(clash, step=step))
         if step is None and len(clash.lines) > 1:
             break
         current = after_all([step], current) if step else _without(clash.lines, current)
     return clashes
+
+
+def _is_pin_alone(clash: _Clash) -> bool:
+    return len(clash.lines) == 1 and any(one.operator == "==" for one in clash.lines[0].requirement.specifier)
 
 
 def _without(lines: c.Sequence[Line], question: Question) -> Question:

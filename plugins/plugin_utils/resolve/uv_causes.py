@@ -66,10 +66,11 @@ class Failure:
 
 
 class Cause(t.NamedTuple):
-    """A plain reason, and what helps against it."""
+    """A plain reason, and what helps against it. is_source: the package is there, and has to be built."""
 
     what: str
     remedy: str
+    is_source: bool = False
 
 
 def find_causes(failure: Failure) -> list[Cause]:
@@ -140,11 +141,11 @@ def _without_wheel(failure: Failure) -> c.Iterator[Cause]:
     alone = sorted({match[1] or match[2] for match in _SOURCE_ALONE.finditer(text)})
     for name in alone:
         what = f"{name} is published as source alone, and no code of others runs while locking"
-        yield Cause(what, _for_source(name))
+        yield Cause(what, _for_source(name), is_source=True)
     for match in re.finditer(rf"(?P<name>{NAME})(?P<version>==\S+) has no usable wheels", text):
         what = f"{match['name']}{match['version']} has no wheel {target}, only its source, and no code of others runs"
         if match["name"] not in alone:
-            yield Cause(f"{what} while locking", _for_source(match["name"]))
+            yield Cause(f"{what} while locking", _for_source(match["name"]), is_source=True)
     pattern = rf"(?P<name>{NAME})(?P<version>==\S+)? has no wheels with a matching .+? tag"
     for match in re.finditer(pattern, text):
         name = match["name"]

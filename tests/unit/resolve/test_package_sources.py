@@ -412,20 +412,23 @@ def test_names_that_are_not_what_people_think(resolver: Resolver, bound: Index) 
     resolver(core("box", "Nunchaku"))
     assert resolver.notes == [
         f"{WHERE}nunchaku of the default index is a package that splits data into linear segments, and not the"
-        ' inference engine of nunchaku-ai; for that put into python_packages {"name": "nunchaku", "url":'
+        ' inference engine of nunchaku-ai; if you mean the latter, put into python_packages {"name": "nunchaku", "url":'
         ' "https://github.com/nunchaku-ai/nunchaku/releases/download/....whl", "sha256": "..."}',
-        f"{WHERE}sageattention of the default index is SageAttention 1.x, without the CUDA kernels of 2.x, which it"
-        ' does not have; for that put into python_packages {"name": "sageattention", "url": "https://.../sageattention-2....whl",'
+        f"{WHERE}sageattention of the default index is SageAttention 1.x, and not 2.x with its CUDA kernels;"
+        ' if you mean the latter, put into python_packages {"name": "sageattention", "url": "https://.../sageattention-2....whl",'
         ' "sha256": "..."}, or its repository with "git" and "commit"',
     ]
     resolver.notes.clear()
     fault(resolver, core("clip"))
-    assert resolver.notes[0].startswith(f"{WHERE}clip of the default index is not OpenAI's CLIP; for that put into")
+    told = "clip of the default index is another package, and not OpenAI's CLIP; if you mean the latter, put into"
+    assert resolver.notes[0].startswith(f"{WHERE}{told}")
     resolver.notes.clear()
     wheel_of = bound.wheel("clip", "1.0")
     bound.wheel("nunchaku", "1.2+torch2.9")
     spec: list[Document | str] = [{"name": "clip", "url": wheel_of.url, "sha256": wheel_of.sha256}]
     resolver(core("nunchaku"), spec=spec, indexes=[resolver.bound("nunchaku")])
+    assert [note for note in resolver.notes if "default index" in note] == []
+    resolver(spec=["sageattention==1.0.6"])
     assert [note for note in resolver.notes if "default index" in note] == []
 
 

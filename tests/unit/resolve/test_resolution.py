@@ -254,6 +254,13 @@ class TestConflicts:
         assert '\n  node a (requirements.txt): numpy==1.23.5\nAdd to the spec "python_packages": ["numpy==2.0"]' in text
         assert versions(follow(resolver, text, core("numpy"), node("a", "numpy==1.23.5"), spec=[])) == {"numpy": "2.0"}
 
+    def test_a_pin_that_is_there_as_source_is_to_be_built_and_not_to_be_an_old_one(self, resolver: Resolver) -> None:
+        resolver.default.wheel("insightface", "0.2.1")
+        resolver.default.sdist("insightface", "0.7.3")
+        text = fault(resolver, spec=["insightface==0.7.3"])
+        assert 'Let it be built once: "python": {"build": ["insightface"]}' in text
+        assert "0.2.1" not in text
+
     def test_an_override_takes_part(self, resolver: Resolver) -> None:
         publish(resolver, "numpy", "1.26", "2.0")
         publish(resolver, "tool", "1.0", v1_0="numpy")

@@ -152,7 +152,7 @@ def test_wan_video_with_optimizations(fleet: Fleet) -> None:
     assert found.items() >= {"transformers": "5.23.0", "numpy": "2.5.5"}.items()
     # The newest that is built for the CUDA of the newest torchaudio.
     assert found.items() >= {"torch": "2.14.0", "torchaudio": "2.11.0", "torchvision": "0.29.2"}.items()
-    assert any("SageAttention 1.x, without the CUDA kernels of 2.x" in note for note in fleet.notes)
+    assert any("SageAttention 1.x, and not 2.x with its CUDA kernels" in note for note in fleet.notes)
 
 
 def test_the_order_of_nodes_counts_where_the_later_line_wins(fleet: Fleet) -> None:
