@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pathlib
 import subprocess
@@ -12,6 +13,7 @@ import typing as t
 
 import pytest
 
+from tests.support import pythons
 from tests.support.forge import Forge
 from tests.support.forge.demo import populate
 from tests.support.lab import Lab
@@ -168,3 +170,39 @@ def test_a_host_is_realized_from_a_bundle_over_the_connection_alone(fleet: Fleet
     assert "No broken requirements" in host.shell(f"{ROOT}/current/.venv/bin/python -m pip check").stdout
     second = fleet.succeed("realize", "--limit", host.name, comfy_bundle=str(bundle))
     assert second.changed == 0
+
+
+def test_a_bundle_brings_a_python_too_to_a_user_who_becomes_root(fleet: Fleet, tmp_path: pathlib.Path) -> None:
+    """The hosts' Python is Debian's, the version's is the one that runs the tests."""
+    mirror = tmp_path / "pythons"
+    mirror.mkdir()
+    (mirror / pythons.file_name()).write_bytes(pythons.archive())
+    digest = hashlib.sha256(pythons.archive()).hexdigest()
+    (mirror / "SHA256SUMS").write_text(f"{digest}  {pythons.file_name()}\n")
+    spec = json.loads((fleet.versions / "demo.json").read_text())
+    spec["python"]["version"] = pythons.MINOR
+    (fleet.versions / "managed.json").write_text(json.dumps({**spec, "version_id": "managed"}))
+    bundle = tmp_path / "bundle"
+    fleet.succeed("lock", version="managed", comfy_python_mirror=str(mirror))
+    fleet.succeed("bundle", version="managed", comfy_bundle_path=str(bundle))
+    host = fleet.lab.hosts[1]
+    host.shell(f"rm -rf {ROOT}; echo 'comfy ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/comfy")
+    inventory = json.loads(fleet.lab.inventory("comfy").read_text())
+    inventory["comfy"]["vars"] |= {"ansible_become": True, "ansible_become_method": "sudo"}
+    (tmp_path / "hosts.json").write_text(json.dumps(inventory))
+    fleet.forge.forget_requests()
+    fleet.lab.reset_egress()
+    variables = {"version": "managed", "comfy_bundle": str(bundle), "comfy_root": ROOT}
+    playbooks = Playbooks(variables, tmp_path / "hosts.json", environment=fleet.playbooks.environment)
+    with fleet.lab.entered():
+        playbooks.succeed("realize", "--limit", host.name)
+        assert playbooks.succeed("realize", "--limit", host.name).changed == 0
+    assert fleet.lab.egress_counts()[host.name] == 0
+    assert fleet.forge.requests == []
+    code = "import sys; print(sys.version.split()[0], sys.base_prefix)"
+    version, prefix = host.shell(f"{ROOT}/current/.venv/bin/python -c '{code}'").stdout.split()
+    assert version.startswith(f"{pythons.MINOR}.")
+    # A host that has the version keeps its own.
+    has_it = host.shell(f"command -v python{pythons.MINOR} || true").stdout != ""
+    assert prefix.startswith("/usr" if has_it else f"{ROOT}/agent/python/{pythons.VERSION}-")
+    assert host.shell(f"stat -c %U {ROOT}/agent {ROOT}/store {ROOT}/current/main.py").stdout.split() == ["root"] * 3
