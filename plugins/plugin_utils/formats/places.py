@@ -79,7 +79,8 @@ class Site:
         }
 
     def _indexes(self, lock: Lock, target: Target, files: c.Sequence[File]) -> Indexes:
-        bound = {package.name: package.index for package in target.packages if package.index}
+        indexed = ((each.name, each.index or (each.built_from or {}).get("index")) for each in target.packages)
+        bound = {name: index for name, index in indexed if index}
         for index in lock.spec.get("python", {}).get("indexes", ()):
             bound.update(dict.fromkeys(index["packages"], index["name"]))
         section = [

@@ -164,6 +164,16 @@ def test_a_source_archive_of_an_index_is_fetched_from_there(exporter: Exporter, 
     assert "built from archived-3.0.tar.gz of the index" in (of_index("requirements") / "requirements.txt").read_text()
 
 
+def test_a_source_archive_of_an_index_that_only_the_lock_names(exporter: Exporter) -> None:
+    archive = exporter.resolver.forge.index("releases").find("archived-3.0.tar.gz")
+    assert archive is not None
+    bound = exporter.resolver.forge.index("pytorch-cu130")
+    bound.publish(archive.filename, archive.content.data, archive.metadata.data)
+    built = {key: value for key, value in (exporter.package("archived").built_from or {}).items() if key != "url"}
+    of_index = exporter.edited("archived", built_from={**built, "index": bound.name, "file": archive.filename})
+    assert "/files/pytorch-cu130/archived-3.0.tar.gz" in set_of(of_index).read_text()
+
+
 def test_a_file_name_that_the_store_cannot_hold_is_told(exporter: Exporter) -> None:
     odd = exporter.edited("kernels", file="kernels-1!1.0.2-py3-none-any.whl")
     with pytest.raises(FleetError, match=r"kernels-1!1.0.2-py3-none-any.whl is no name that the store of Nix can hold"):
