@@ -9,8 +9,8 @@ tries again.
 
 from __future__ import annotations
 
+import collections.abc as c
 import concurrent.futures
-import contextlib
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.change import Plan
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
@@ -46,20 +46,43 @@ def refusals(context: Context, plan: Plan) -> list[FleetError]:
     fetched = [called[change.name] for change in plan.changes if change.action == FETCH]
     asked = [(known[sha256], name) for name, sha256 in called.items() if sha256 in needed and sha256 in set(fetched)]
     access = Access(context.settings.credentials, context.settings.allow_http, TIMEOUT_SECONDS)
+    mirrors = _Mirrors(context.settings.model_mirrors, access)
     with concurrent.futures.ThreadPoolExecutor(PARALLEL) as pool:
-        found = pool.map(lambda each: _refusal(each[0], each[1], context.settings, access), asked)
+        found = pool.map(lambda each: _refusal(each[0], each[1], context.settings, mirrors), asked)
     return [fault for fault in found if fault is not None]
 
 
-def _refusal(model: Model, name: str, settings: Settings, access: Access) -> FleetError | None:
+class _Mirrors:
+    """The mirrors of a run. One that does not answer is not asked for each of many models."""
+
+    def __init__(self, bases: c.Iterable[str], access: Access) -> None:
+        self.access = access
+        self._bases = tuple(bases)
+        self._silent: set[str] = set()
+
+    def have(self, model: Model) -> bool:
+        """Whether one of them has it."""
+        for base in self._bases:
+            if base in self._silent:
+                continue
+            try:
+                with request(mirror_url(base, model.sha256), self.access, headers=_ONE_BYTE):
+                    return True
+            except HttpFault as fault:
+                if fault.status is None:
+                    self._silent.add(base)
+        return False
+
+
+def _refusal(model: Model, name: str, settings: Settings, mirrors: _Mirrors) -> FleetError | None:
     file = file_of(model.url)
-    if inline_content(model.url) is not None or _mirrored(model, settings, access):
+    if inline_content(model.url) is not None or mirrors.have(model):
         return None
     if file is not None:
         return None if file.is_file() else _lost(str(file), name)
     url = reached(model.url, settings.hf_endpoint, settings.civitai_endpoint)
     try:
-        with request(url, access, headers=_ONE_BYTE) as answer:
+        with request(url, mirrors.access, headers=_ONE_BYTE) as answer:
             kind = answer.headers.get("Content-Type", "").lower()
     except HttpFault as fault:
         if fault.transient or fault.status in (None, _NOT_SATISFIABLE):
@@ -74,13 +97,6 @@ def _refusal(model: Model, name: str, settings: Settings, access: Access) -> Fle
         where=f"model {name}",
         remedy=f"It may be a log-in page. {how_to_get_in(model.url, url)}",
     )
-
-
-def _mirrored(model: Model, settings: Settings, access: Access) -> bool:
-    for base in settings.model_mirrors:
-        with contextlib.suppress(HttpFault), request(mirror_url(base, model.sha256), access, headers=_ONE_BYTE):
-            return True
-    return False
 
 
 def _lost(file: str, name: str) -> FleetError:

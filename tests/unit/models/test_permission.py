@@ -5,9 +5,14 @@
 
 from __future__ import annotations
 
+import socket
+import time
 import typing as t
 
+import pytest
+
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.key_pair import KeyPair
+from ansible_collections.comfyops.fleet.plugins.module_utils.models import permission
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.permission import refusals
 from tests.unit.models.conftest import Host, converge, entry, look
 
@@ -95,6 +100,15 @@ def test_all_at_once_and_only_what_is_missing(host: Host) -> None:
     assert not host.layout.partial.exists() or not list(host.layout.partial.iterdir())
     mirror = (host.forge.mirror_url,)
     assert refused(host, *models, model_mirrors=mirror) == []
+
+
+def test_a_silent_mirror_is_not_waited_for_with_each_model(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(permission, "TIMEOUT_SECONDS", 0.3)
+    models = [host.model(f"{number}.safetensors") for number in range(permission.PARALLEL * 4)]
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as server:
+        begin = time.monotonic()
+        assert refused(host, *models, model_mirrors=(f"http://127.0.0.1:{server.getsockname()[1]}",)) == []
+        assert time.monotonic() - begin < 3 * 0.3
 
 
 def test_what_is_gone_and_what_may_pass(host: Host) -> None:
