@@ -208,7 +208,8 @@ class Store:
     def _share(self, model: Model, donor: pathlib.Path, name: str) -> bool:
         """Give the store a name for the donor's own bytes; False where it is to copy them.
 
-        A file with further names is copied: whoever has those could go on to write into it.
+        A file with further names is copied, and one of somebody else's where it can not be taken over: whoever has
+        those could go on to write into it.
         """
         beside = self._layout.partial / f"{model.sha256}.adopted"
         beside.parent.mkdir(parents=True, exist_ok=True)
@@ -222,6 +223,9 @@ class Store:
             os.link(donor, beside)
         except OSError:
             return False
+        if not _is_ours(beside, before):
+            beside.unlink()
+            return False
         self._refuse(beside, model, name, beside.unlink)
         after = record(os.stat(beside), model.sha256)
         unchanged = (after.size, after.mtime_ns, after.inode) == (before.st_size, before.st_mtime_ns, before.st_ino)
@@ -234,6 +238,16 @@ class Store:
         beside.replace(place)
         self._receipts.remember(str(place), model.sha256)
         return True
+
+
+def _is_ours(file: pathlib.Path, status: os.stat_result) -> bool:
+    """Whether nobody else may write into a file once it is read-only, or it is made so: its owner always may."""
+    if status.st_uid == os.geteuid():
+        return True
+    with contextlib.suppress(OSError):
+        os.chown(file, os.geteuid(), os.getegid())
+        return True
+    return False
 
 
 def _peers(context: Context, cancelled: threading.Event) -> Peers | None:

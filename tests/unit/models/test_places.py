@@ -19,6 +19,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import 
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.apply import apply
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.place import _beside
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.wanted import blob
+from tests.support.lab.testing import demand_lab
 from tests.unit.models.conftest import Host, actions, converge, leads_to, look, named
 
 
@@ -119,6 +120,28 @@ def test_a_file_with_another_name_of_its_own_is_copied_into_the_store(host: Host
     converge(host.context(model))
     assert not other.samefile(host.stored(model)), "who has the other name may go on to write into it"
     assert os.access(other, os.W_OK)
+    assert host.forge.requests == []
+
+
+@pytest.mark.parametrize("taken_over", [True, False])
+def test_a_file_of_another_user_is_not_left_for_that_one_to_write(
+    host: Host, taken_over: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = host.model("style.safetensors")
+    path = host.file("loras/style.safetensors")
+    path.parent.mkdir(parents=True)
+    path.write_bytes(host.forge.model("style.safetensors").content.data)
+    inode = path.stat().st_ino
+    # Who may have a lab may give files away.
+    demand_lab()
+    os.chown(path, 12345, 12345)
+    if not taken_over:
+        monkeypatch.setattr(os, "chown", cannot)
+    converge(host.context(model))
+    stored = host.stored(model).stat()
+    assert (stored.st_uid, stored.st_mode & 0o777) == (os.geteuid(), 0o444)
+    assert (stored.st_ino == inode) == taken_over
+    assert leads_to(path) == str(host.stored(model))
     assert host.forge.requests == []
 
 
