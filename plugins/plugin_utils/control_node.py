@@ -33,8 +33,17 @@ class ControlNodeAction(ActionBase):
         try:
             return {**result, **self.outcome(validated.validated_parameters, task_vars or {})}
         except FleetError as error:
-            return {**result, "failed": True, "msg": str(error), "failures": failures(error)}
+            fault = error
+        except OSError as error:
+            fault = _refused(error)
+        return {**result, "failed": True, "msg": str(fault), "failures": failures(fault)}
 
     @abc.abstractmethod
     def outcome(self, options: Result, task_vars: Result) -> Result:
         """What the task returns. options: all of ``argument_spec``. task_vars: the host's. Raises FleetError."""
+
+
+def _refused(error: OSError) -> FleetError:
+    """What the machine did not do, where nothing better is known of it."""
+    remedy = "See on the control node who may read and write there, and how much room there is"
+    return FleetError(error.strerror or str(error), where=str(error.filename or ""), remedy=remedy)

@@ -23,7 +23,10 @@ _APPLIED = ("bundle", "core", "nodes", "packages", "models", "current")
 
 @dataclasses.dataclass(frozen=True)
 class HostReport:
-    """One host. actions: what its look found; applied: what was done after it; message: why there was no look."""
+    """One host. actions: what its look found; applied: what was done after it.
+
+    message: why there was no look, or what failed afterwards.
+    """
 
     status: str
     message: str = ""
@@ -41,11 +44,13 @@ def host_report(variables: c.Mapping[str, t.Any]) -> HostReport:
     probe = variables.get("comfy_probe", {})
     if locked.get("failed"):
         return HostReport(UNKNOWN, str(locked.get("msg", "no lock")))
+    failure = _failure(variables)
     if "drifted" not in probe:
-        return HostReport(UNKNOWN, str(probe.get("msg", "the host was not looked at")))
+        return HostReport(UNKNOWN, str(probe.get("msg") or failure or "the host was not looked at"))
     applied = [action for part in _APPLIED for action in _actions(variables.get(f"comfy_applied_{part}"))]
     return HostReport(
         status=DRIFTED if probe["drifted"] else IN_SYNC,
+        message=str(probe["msg"]) if probe.get("failed") else failure,
         build=probe["build"],
         serving=probe["serving"],
         actions=tuple(probe["actions"]),
@@ -62,6 +67,14 @@ def write(path: pathlib.Path, hosts: c.Mapping[str, HostReport]) -> None:
         "hosts": {name: dataclasses.asdict(report) for name, report in sorted(hosts.items())},
     }
     write_text(path, json.dumps(found, indent=2, sort_keys=True) + "\n")
+
+
+def _failure(variables: c.Mapping[str, t.Any]) -> str:
+    for part in _APPLIED:
+        registered = variables.get(f"comfy_applied_{part}") or {}
+        if registered.get("failed") or registered.get("unreachable"):
+            return f"{part}: {registered.get('msg', 'failed')}"
+    return ""
 
 
 def _actions(registered: t.Any) -> list[c.Mapping[str, t.Any]]:
