@@ -47,3 +47,16 @@ def test_the_file_has_all_hosts_and_what_was_applied(tmp_path: pathlib.Path) -> 
     assert list(written["hosts"]) == ["a", "b"]
     assert written["hosts"]["b"]["applied"] == [ACTION]
     assert written["hosts"]["a"]["status"] == "could not look"
+
+
+def test_what_failed_after_the_look_is_said() -> None:
+    done = {**variables(drifted=True, actions=[ACTION]), "comfy_applied_core": {"actions": []}}
+    failed = document.host_report({**done, "comfy_applied_nodes": {"failed": True, "msg": "palette: no such commit"}})
+    assert (failed.status, failed.message) == ("drifted", "nodes: palette: no such commit")
+    assert document.host_report(done).message == ""
+    gone = document.host_report({**done, "comfy_applied_models": {"unreachable": True, "msg": "timed out"}})
+    assert gone.message == "models: timed out"
+    refused = document.host_report(variables(drifted=True, failed=True, msg="no room"))
+    assert (refused.status, refused.message) == ("drifted", "no room")
+    bundle = document.host_report({"comfy_locked": {}, "comfy_applied_bundle": {"failed": True, "msg": "cut off"}})
+    assert (bundle.status, bundle.message) == ("could not look", "bundle: cut off")
