@@ -25,6 +25,7 @@ if t.TYPE_CHECKING:
     from packaging.version import Version
 
     from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds import Question
+    from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import Line
     from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.target_environment import TargetEnvironment
 
 # Everybody has it: where it comes from is the default index.
@@ -48,7 +49,7 @@ def release_to_build(name: str, question: Question, files: pathlib.Path, uv_cach
     if any(line.url for line in lines):
         return None
     offered = locate_default(question.indexes, name, uv_cache).files_of(name)
-    by_version = files_by_version(offered or (), question)
+    by_version = files_by_version(offered or (), question, pinned_versions(lines, name))
     version = _chosen(by_version, name, question)
     if version is None or has_fitting_wheel(by_version[version], question):
         return None
@@ -94,14 +95,24 @@ class Limits(t.Protocol):
         """A day or a time, as the spec has it."""
 
 
-def files_by_version(offered: c.Iterable[ListedFile], question: Limits) -> dict[Version, list[ListedFile]]:
-    """The files of each version that counts; what was taken back (PEP 592) does not."""
+def files_by_version(
+    offered: c.Iterable[ListedFile], question: Limits, pinned: c.Collection[Version] = ()
+) -> dict[Version, list[ListedFile]]:
+    """The files of each version that counts; of what was taken back (PEP 592) that is what is pinned."""
     found: dict[Version, list[ListedFile]] = {}
     for file in offered:
         version = _version_of(file)
-        if version and file.yanked is None and _is_old_enough(file, question.exclude_newer):
+        if version and (file.yanked is None or version in pinned) and _is_old_enough(file, question.exclude_newer):
             found.setdefault(version, []).append(file)
     return {version: files for version, files in found.items() if any(_takes_python(file, question) for file in files)}
+
+
+def pinned_versions(lines: c.Iterable[Line], name: str) -> set[Version]:
+    """The versions of a package that lines name exactly."""
+    from packaging.version import Version
+
+    specifiers = (one for line in lines if line.name == name for one in line.requirement.specifier)
+    return {Version(one.version) for one in specifiers if one.operator == "==" and not one.version.endswith(".*")}
 
 
 def _version_of(file: ListedFile) -> Version | None:

@@ -12,15 +12,14 @@ import collections.abc as c
 import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import DEFAULT_INDEX
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_versions import (
+    files_by_version,
+    has_fitting_wheel,
+)
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import LOCAL
 
 if t.TYPE_CHECKING:
-    from packaging.tags import Tag
-
-    from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.index_pages import ListedFile
     from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_resolution import Found, Question
-
-_DAY: t.Final = len("2026-01-31")
 
 
 def builds_in_index(question: Question, package: Found) -> list[str]:
@@ -33,15 +32,14 @@ def builds_in_index(question: Question, package: Found) -> list[str]:
     indexes = question.indexes
     if package.index == DEFAULT_INDEX and package.index_url:
         indexes = indexes.with_default(package.index_url)
-    tags = set(question.environment.wheel_tags())
-    files = (file for file in indexes.files_of(package.name) or () if _is_offered(file, question.exclude_newer))
-    return list(dict.fromkeys(version for file in files if (version := _fitting_version(file, tags))))
+    found = files_by_version(indexes.files_of(package.name) or (), question)
+    return [str(version) for version, files in found.items() if has_fitting_wheel(files, question)]
 
 
 def best_build(
     question: Question, package: Found, versions: c.Iterable[str], fits: c.Callable[[str], bool]
 ) -> str | None:
-    """The version to take in place of what was found: the same release in another build, else the newest.
+    """The version to take in place of what was found: the same release in another build, else the newest that is final.
 
     None where none ``fits`` and is one that the lines take.
     """
@@ -54,20 +52,7 @@ def best_build(
         for version in versions
         if fits(version) and all(line.requirement.specifier.contains(version, prereleases=True) for line in lines)
     ]
-    best = max(fitting, key=lambda version: (version.public == public, version), default=None)
+    best = max(
+        fitting, key=lambda version: (version.public == public, not version.is_prerelease, version), default=None
+    )
     return None if best is None else str(best)
-
-
-def _is_offered(file: ListedFile, exclude_newer: str | None) -> bool:
-    is_new = bool(exclude_newer and file.uploaded and file.uploaded[:_DAY] >= exclude_newer[:_DAY])
-    return file.yanked is None and not is_new
-
-
-def _fitting_version(file: ListedFile, tags: set[Tag]) -> str | None:
-    from packaging.utils import InvalidWheelFilename, parse_wheel_filename
-
-    try:
-        _name, version, _build, own = parse_wheel_filename(file.name)
-    except InvalidWheelFilename:
-        return None
-    return str(version) if own & tags else None

@@ -21,6 +21,7 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.builds_vers
     files_by_version,
     has_fitting_wheel,
     locate_default,
+    pinned_versions,
 )
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.indexes import Indexes
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.provider_groups import Group
@@ -60,7 +61,7 @@ class Stock:
         located = locate_default(indexes, name, self._uv_cache)
         if name not in question.indexes.bound:
             self._located = located
-        return files_by_version(located.files_of(name) or (), question)
+        return files_by_version(located.files_of(name) or (), question, pinned_versions(question.lines, name))
 
 
 def _own_versions(question: Question, name: str) -> list[Version]:

@@ -182,6 +182,24 @@ def test_what_does_not_use_torch_may_be_for_another_cuda(resolver: Resolver) -> 
     assert versions(resolver(core("torch"), spec=[given(release)]))["llama-cpp-python"] == "0.3.4+cu124"
 
 
+def test_of_the_builds_that_fit_a_final_release_of_this_python_goes_before_a_newer_one(resolver: Resolver) -> None:
+    torch(resolver, "2.9.0+cu130")
+    kernel(resolver, "flash-attn", "2.8.4+cu130torch2.10")
+    kernel(resolver, "flash-attn", "2.8.3+cu130torch2.9")
+    kernel(resolver, "flash-attn", "2.9.0rc1+cu130torch2.9")
+    indexes = [resolver.bound("flash-attn", index=KERNELS)]
+    assert versions(resolver(core("torch", "flash-attn"), indexes=indexes))["flash-attn"] == "2.8.3+cu130torch2.9"
+
+
+def test_the_index_that_is_proposed_for_a_torch_serves_all_targets(resolver: Resolver) -> None:
+    torch(resolver, "2.9.0+cpu")
+    for others, url in ((["cu130"], "/whl/cu130"), (["cu130", "cpu"], "/whl")):
+        resolver.notes.clear()
+        targets = {name: {"accelerator": name} for name in others}
+        resolver(core("torch"), accelerator="cu130", targets=targets)
+        assert any(f'"url": "https://download.pytorch.org{url}"' in note for note in resolver.notes)
+
+
 def test_the_table_says_what_fits_and_why_not() -> None:
     found = {
         "torch": "2.9.0+cu130",
