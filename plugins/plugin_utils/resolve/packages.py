@@ -186,7 +186,8 @@ def _settled(
     own = (*coherence.rules(rules != _STRICT, accelerator), choice_of_wheels, *_RULES)
     answer = settle(providers.prepare(question), ask, (*own, users.rule, providers.rule))
     further = package_notes.namesakes(question, {package.name for package in answer.found} - asked)
-    notes = package_notes.notes(answer.question, answer.found, accelerator)
+    others = [target["accelerator"] for target in section["targets"].values()]
+    notes = package_notes.notes(answer.question, answer.found, accelerator, others)
     for note in (*further, *notes, *providers.notes(answer)):
         report(f"{where}: {note}")
     return dataclasses.replace(answer, replaced=[*providers.replaced, *answer.replaced])
@@ -239,11 +240,13 @@ def _overriding(section: Section) -> Demand:
 
 
 def _builds_question(question: Question, kept: c.Sequence[Section]) -> builds.Question:
+    overridden = {line.name for line in question.overrides}
     return builds.Question(
         environment=question.environment,
         indexes=question.indexes,
         exclude_newer=question.exclude_newer,
-        lines=question.lines,
+        # What an override says counts in place of all else that is said of its package.
+        lines=[*(line for line in question.lines if line.name not in overridden), *question.overrides],
         kept=kept,
         upgrade=question.upgrade,
     )

@@ -110,6 +110,7 @@ class Providers:
                     f" content; {self._other_choice(group, [*shims, provider])}"
                 )
             yield from self._unused_accelerator(group, found)
+            yield from self._other_accelerator(question, group, found)
         for overlap in self._overlaps:
             yield self._overlap_note(overlap)
         for name in self._unseen:
@@ -254,6 +255,15 @@ class Providers:
                 f"{plain} makes no use of the target's {accelerator}; for that add to {_KEY}"
                 f" {json.dumps({group.module: special})}"
             )
+
+    def _other_accelerator(self, question: Question, group: Group, found: c.Mapping[str, Found]) -> c.Iterator[str]:
+        """Word of a package that was made for another accelerator than the target's, and is installed all the same."""
+        accelerator = self._settings.accelerator
+        for name, kind in group.made_for.items():
+            if accelerator and name in found and not accelerator.startswith(kind) and not is_shim(question, name):
+                better = next((other for other, fits in group.made_for.items() if accelerator.startswith(fits)), None)
+                way = f"; for that add to {_KEY} {json.dumps({group.module: better})}" if better else ""
+                yield f"{name} was made for {kind}, and the target's accelerator is {accelerator}{way}"
 
     def _other_choice(self, group: Group, names: c.Sequence[str]) -> str:
         if group.module in self._settings.chosen:

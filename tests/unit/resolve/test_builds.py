@@ -412,6 +412,14 @@ def test_a_name_that_may_be_built_is_where_no_wheel_fits(backends: Resolver) -> 
     assert entry(backends(spec=[spec], python=PYTHON), "face")["version"] == "1.3"
 
 
+def test_an_override_says_which_release_is_built(backends: Resolver) -> None:
+    backends.default.sdist("face", "1.1")
+    backends.default.sdist("face", "1.2")
+    spec = {"requirement": "face>=1.2", "index": None}
+    target = backends(spec=[spec], python=PYTHON, build=may_be_built("face"), overrides=["face==1.1"])
+    assert entry(target, "face")["version"] == "1.1"
+
+
 def test_a_mirror_changes_nothing_in_the_lock(backends: Resolver) -> None:
     """Two control nodes that reach the index in different ways make one lock, and the second builds nothing."""
     release = backends.default.sdist("face", "1.0")

@@ -148,6 +148,31 @@ def test_a_package_that_makes_no_use_of_the_accelerator_is_told(resolver: Resolv
     )
 
 
+def test_a_package_for_another_accelerator_is_told(resolver: Resolver) -> None:
+    publish(resolver, "14.0.0", names=["cupy-cuda12x", "cupy-cuda13x"], module="cupy")
+    resolver(core("cupy-cuda12x"), accelerator="cu130")
+    assert [note.partition("): ")[2] for note in resolver.notes] == [
+        "cupy-cuda12x was made for cu12, and the target's accelerator is cu130; for that add to python.providers"
+        ' {"cupy": "cupy-cuda13x"}'
+    ]
+    resolver.notes.clear()
+    target = resolver(core("cupy-cuda12x"), accelerator="cu130", providers={"cupy": "cupy-cuda13x"})
+    assert locked(target)["cupy-cuda12x"] == ("14.0.0", "cupy-cuda13x")
+    assert not any("was made for" in note for note in resolver.notes)
+
+
+def test_a_release_that_was_taken_back_is_had_where_it_is_named(resolver: Resolver) -> None:
+    for name in OPENCV:
+        resolver.default.yank(resolver.default.wheel(name, "4.10.0.82"), "broken")
+        resolver.default.wheel(name, "4.10.0.84")
+    spec: list[Document | str] = ["opencv-python-headless==4.10.0.82"]
+    found = locked(resolver(core("opencv-python"), spec=spec))
+    assert {name: version for name, (version, _source) in found.items()} == {
+        "opencv-python": "4.10.0.82",
+        "opencv-python-headless": "4.10.0.82",
+    }
+
+
 def test_the_spec_chooses(resolver: Resolver) -> None:
     publish(resolver, "4.10")
     providers = {"cv2": "opencv-contrib-python"}
