@@ -50,7 +50,7 @@ def host_report(variables: c.Mapping[str, t.Any]) -> HostReport:
     applied = [action for part in _APPLIED for action in _actions(variables.get(f"comfy_applied_{part}"))]
     return HostReport(
         status=DRIFTED if probe["drifted"] else IN_SYNC,
-        message=str(probe["msg"]) if probe.get("failed") else failure,
+        message=failure,
         build=probe["build"],
         serving=probe["serving"],
         actions=tuple(probe["actions"]),
