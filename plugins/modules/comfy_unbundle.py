@@ -23,6 +23,7 @@ extends_documentation_fragment:
   - comfyops.fleet.host
   - comfyops.fleet.host.verify
   - comfyops.fleet.host.skip_models
+  - comfyops.fleet.host.model_search
 attributes:
   check_mode:
     support: full
@@ -170,6 +171,7 @@ OPTIONS: dict[str, t.Any] = {
     **arguments.LOCK,
     **arguments.VERIFY,
     **arguments.SKIP_MODELS,
+    **arguments.MODEL_SEARCH,
     **arguments.PYTHON,
     "bundle": {"type": "path"},
     "contained": {"type": "dict", "default": {}},

@@ -39,11 +39,12 @@ class Host:
 
     root: pathlib.Path
     bundle: Bundle
+    settings: Settings = dataclasses.field(default_factory=Settings)
 
     @property
     def context(self) -> Context:
         lock = read_lock(self.bundle.lock)
-        return Context(lock, lock.targets["default"], Layout(self.root), Settings())
+        return Context(lock, lock.targets["default"], Layout(self.root), self.settings)
 
     def lacking(self) -> list[Arrival]:
         files = {name: (file.sha256, file.size) for name, file in self.bundle.manifest.files.items()}
@@ -90,6 +91,15 @@ def test_all_that_is_lacking_comes_to_its_place(host: Host, library: Library) ->
     (uv,) = host.root.glob("agent/uv-*/uv")
     assert uv.read_bytes() == UV
     assert os.access(uv, os.X_OK)
+
+
+def test_a_model_that_the_host_has_elsewhere_is_not_brought(host: Host, tmp_path: pathlib.Path) -> None:
+    models = [each for each in host.lacking() if each.kind == MODEL]
+    old = tmp_path / "old" / "any name.bin"
+    old.parent.mkdir()
+    old.write_bytes(host.bundle.pieces[models[0].name].read())
+    host.settings = Settings(model_search_paths=(old.parent,))
+    assert [each for each in host.lacking() if each.kind == MODEL] == models[1:]
 
 
 def test_a_model_that_came_is_not_read_again(host: Host) -> None:
