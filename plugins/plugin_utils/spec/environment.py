@@ -10,9 +10,12 @@ import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec import credentials
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.finding import shown
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.paths import CACHE_HOME
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.values import as_object
 
 if t.TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.finding import Findings, Location
 
 PYTHON_VARIABLE: t.Final = "COMFY_PYTHON"
@@ -40,6 +43,8 @@ _OWNED_BEGINNINGS: t.Final = {
     "PIP_": "pip reads it, and nothing is installed from here",
     "UV_": "uv reads it, and nothing is installed from here",
 }
+# Each of them moves what huggingface_hub and transformers look into.
+_HUB_CACHES: t.Final = ("HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "TRANSFORMERS_CACHE")
 _PYTHON = re.compile(r"(?:[^\s]*/)?(?:python)?(?P<version>3\.[0-9]{1,2}(?:\.[0-9]{1,2})?)", re.ASCII)
 
 
@@ -54,6 +59,24 @@ def read_environment(value: object, at: Location, findings: Findings) -> dict[st
         elif credentials.is_secret_setting(name, text) or credentials.holds_token(text):
             findings.error(place, f"{shown(name)} holds a secret", credentials.REMEDY)
     return variables
+
+
+def check_caches(
+    variables: Mapping[str, str], models: Sequence[Mapping[str, t.Any]], at: Location, findings: Findings
+) -> None:
+    """Report variables that lead libraries elsewhere than the models are that were placed for them."""
+    uses = {
+        "models of hf_cache are": (_HUB_CACHES, any(model["hf_cache"] for model in models)),
+        f"models at {CACHE_HOME} are": (
+            (CACHE_HOME.removeprefix("$"),),
+            any(path.startswith(f"{CACHE_HOME}/") for model in models for path in model["paths"]),
+        ),
+    }
+    for what, (names, used) in uses.items():
+        for name in names if used else ():
+            if name in variables:
+                remedy = "Take it out: every run has it in data/cache"
+                findings.error((*at, name), f"{shown(name)} leads elsewhere than where {what}", remedy)
 
 
 def named_python(variables: dict[str, str], at: Location, findings: Findings) -> str | None:

@@ -14,6 +14,7 @@ from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.contradictions
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.custom_nodes import check_repository, read_nodes
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.environment import (
     PYTHON_VARIABLE,
+    check_caches,
     named_python,
     read_environment,
 )
@@ -49,18 +50,20 @@ def normalize(document: object, version: str, findings: Findings) -> dict[str, t
     python = read_python(spec.get("python"), ("python",), findings, allow_http=allow_http)
     _choose_python(python, env, findings)
     options = as_object(spec.get("options"))
+    models = read_models(
+        spec.get("models"),
+        ("models",),
+        findings,
+        node_directories=frozenset(node["directory"] for node in nodes if node["enabled"]),
+        schema=as_integer(spec.get("schema_version")) or 0,
+        allow_http=allow_http,
+    )
+    check_caches(env, models, ("env",), findings)
     return {
         "version_id": version,
         "comfy": _read_core(spec.get("comfy"), findings, allow_http),
         "custom_nodes": nodes,
-        "models": read_models(
-            spec.get("models"),
-            ("models",),
-            findings,
-            node_directories=frozenset(node["directory"] for node in nodes if node["enabled"]),
-            schema=as_integer(spec.get("schema_version")) or 0,
-            allow_http=allow_http,
-        ),
+        "models": models,
         "python_packages": _read_python_packages(spec, python, findings, allow_http),
         "python": python,
         "env": env,

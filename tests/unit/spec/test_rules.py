@@ -555,6 +555,22 @@ ERRORS: dict[str, tuple[Document, str, str, str]] = {
     "time that moves": (python(exclude_newer="1 week"), "/python/exclude_newer", "is no time", "2025-10-15"),
     "bad override": (python(overrides=["-c x"]), "/python/overrides/0", "option --constraint", "python.overrides"),
     # Environment
+    "env of the hub": (
+        {
+            "schema_version": 3,
+            "models": [{"source": "hf://o/r/f.pt", "hf_cache": True}],
+            "env": {"HF_HOME": "/x"},
+        },
+        "/env/HF_HOME",
+        "leads elsewhere than where models of hf_cache are",
+        "Take it out",
+    ),
+    "env of the cache": (
+        {**placed("$XDG_CACHE_HOME/torch/x.pt"), "env": {"XDG_CACHE_HOME": "/x"}},
+        "/env/XDG_CACHE_HOME",
+        "leads elsewhere than where models at $XDG_CACHE_HOME are",
+        "Take it out",
+    ),
     "env name": ({"env": {"a-b": "1"}}, "/env/a-b", "no name of an environment variable", "letters, digits"),
     **{
         f"env {name}": ({"env": {name: "x"}}, f"/env/{name}", "is not for a spec to set", "Take it out")
