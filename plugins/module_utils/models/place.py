@@ -22,6 +22,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.models.found import
     same_file,
     stored_behind,
 )
+from ansible_collections.comfyops.fleet.plugins.module_utils.models.inline import inline_content
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.part import READ_ONLY
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.placed import Placed
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.receipt import BLOCK, Receipts
@@ -30,6 +31,10 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.models.wanted impor
 SYMLINK = "symlink"
 HARD_LINK = "hardlink"
 COPY = "copy"
+# What the lock has itself is a file of its own, which libraries may write: a branch of the Hub's cache that moves on
+# must not do so in the store.
+WRITTEN = "written"
+_OWN = 0o644
 
 
 class Aside:
@@ -93,12 +98,12 @@ def put(place: Place, layout: Layout, aside: Aside, receipts: Receipts) -> str:
     place.path.parent.mkdir(parents=True, exist_ok=True)
     beside = _beside(place.path)
     beside.unlink(missing_ok=True)
-    how = _link(beside, source, place, layout)
-    if how is None and _has(place.path, place.model.sha256, receipts):
-        return COPY
-    if how is None:
-        how = COPY
-        _copy(source, beside, place.model.sha256)
+    written = inline_content(place.model.url) is not None
+    how = WRITTEN if written else _link(beside, source, place, layout) or COPY
+    if how in (WRITTEN, COPY):
+        if _has(place.path, place.model.sha256, receipts) and not place.path.is_symlink():
+            return how
+        _copy(source, beside, place.model.sha256, _OWN if written else READ_ONLY)
     if os.path.lexists(place.path) and not in_store(place.path, source, layout, receipts):
         aside.keep(place.path, f"models/{place.notation.partition('/')[2]}")
     former = _other_name_of(place.path, layout, receipts)
@@ -184,7 +189,7 @@ def _link_text(source: pathlib.Path, directory: pathlib.Path, layout: Layout) ->
     return str(source)
 
 
-def _copy(source: pathlib.Path, destination: pathlib.Path, sha256: str) -> None:
+def _copy(source: pathlib.Path, destination: pathlib.Path, sha256: str, mode: int) -> None:
     digest = hashlib.sha256()
     with source.open("rb") as reader, destination.open("wb") as writer:
         while block := reader.read(BLOCK):
@@ -192,7 +197,7 @@ def _copy(source: pathlib.Path, destination: pathlib.Path, sha256: str) -> None:
             writer.write(block)
         writer.flush()
         os.fsync(writer.fileno())
-        os.fchmod(writer.fileno(), READ_ONLY)
+        os.fchmod(writer.fileno(), mode)
     if digest.hexdigest() != sha256:
         destination.unlink()
         raise FleetError("its bytes changed while they were copied", where=str(source), remedy="Run it again")

@@ -91,6 +91,21 @@ def test_what_is_in_the_cache_goes_with_the_last_lock_that_names_it(host: Host) 
         cached(host, "config.json", commit)
 
 
+def test_a_library_moves_a_branch_on_without_a_trace_in_the_store(host: Host) -> None:
+    staged(host, "one")
+    context = host.context(*locked(host, spec("config.json")), hf_endpoint=host.forge.hub_url)
+    switch(context)
+    store = {path: path.read_bytes() for path in host.layout.store.rglob("*") if path.is_file()}
+    staged(host, "two")
+    hub = host.layout.hf_home / "hub"
+    found = huggingface_hub.hf_hub_download("org/clip", "config.json", cache_dir=hub, endpoint=host.forge.hub_url)
+    assert pathlib.Path(found).read_text() == "two"
+    assert {path: path.read_bytes() for path in host.layout.store.rglob("*") if path.is_file()} == store
+    assert [change.action for change in look(context).changes] == ["replace"]
+    converge(context)
+    assert cached(host, "config.json").read_text() == "one"
+
+
 def test_a_library_that_follows_no_hub_finds_a_file_in_its_own_cache(host: Host) -> None:
     content = b"weights"
     place = "$XDG_CACHE_HOME/torch/hub/checkpoints/x.pth"
