@@ -151,6 +151,14 @@ def test_who_depends_on_whom(report: Report) -> None:
     assert reached == everything
 
 
+def test_a_branch_in_the_cache_of_the_hub_is_no_model(report: Report) -> None:
+    before = components(report).keys()
+    reference = {"name": "org/repo@main", "source": "data:,abc", "url": "data:,abc", "sha256": "e" * 64, "size": 3}
+    paths = ["$HF_HOME/hub/models--org--repo/refs/main"]
+    report.document["models"].append({**reference, "paths": paths, "optional": False})
+    assert components(report).keys() == before
+
+
 def test_nothing_of_the_control_node_is_in_it(report: Report) -> None:
     report.package("archived")["built_from"]["url"] = "file:///srv/archived-3.0.tar.gz"
     report.document["targets"]["gpu"]["indexes"]["pytorch-cu130"] = "file:///srv/index"

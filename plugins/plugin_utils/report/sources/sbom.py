@@ -30,6 +30,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document impor
     Submodule,
 )
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.owners import CORE, NODE, PACKAGE
+from ansible_collections.comfyops.fleet.plugins.module_utils.models.inline import inline_content
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.graph import shown
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.licenses import License
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.model import Entry, Sources, TargetSources
@@ -105,7 +106,9 @@ def _bom(sources: Sources, target: TargetSources, timestamp: datetime.datetime |
         },
         **{f"{PACKAGE}{entry.package.name}": _package(entry) for entry in target.entries},
     }
-    others = [*_interpreter(target), *(_model(model) for model in lock.models)]
+    # What is in the lock itself says what a branch of the Hub is, and is no model.
+    models = [model for model in lock.models if inline_content(model.url) is None]
+    others = [*_interpreter(target), *map(_model, models)]
     bom.components.update(components.values(), others)
     _depend(bom, root, components, others, target)
     return bom
