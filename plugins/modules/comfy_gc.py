@@ -122,7 +122,7 @@ freed:
   type: int
   sample: 6938040682
 named:
-  description: What the recorded locks of the builds name that stay on the host.
+  description: What the recorded locks of the builds name that stay on the host, and models that MODELS_DIR links to.
   returned: when O(state=named)
   type: dict
   sample:
@@ -167,7 +167,12 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.converge import con
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, fail, raise_all
 from ansible_collections.comfyops.fleet.plugins.module_utils.garbage.apply import apply
 from ansible_collections.comfyops.fleet.plugins.module_utils.garbage.named import Named, read_names
-from ansible_collections.comfyops.fleet.plugins.module_utils.garbage.observe import Item, observe, observe_builds
+from ansible_collections.comfyops.fleet.plugins.module_utils.garbage.observe import (
+    Item,
+    linked_models,
+    observe,
+    observe_builds,
+)
 from ansible_collections.comfyops.fleet.plugins.module_utils.garbage.plan import Rules, plan, unknown
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import Layout
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import freed
@@ -216,11 +221,11 @@ def rules_from(params: dict[str, t.Any]) -> Rules:
 
 
 def needed(layout: Layout, rules: Rules) -> Named:
-    """What the builds that stay need. Raises FleetError where that is not known of one."""
+    """What builds that stay need, and MODELS_DIR links to. Raises FleetError where a build's needs are not known."""
     builds = observe_builds(layout, time.time())
     kept = builds.newest(rules.keep_builds)
     raise_all(unknown(builds, kept, rules))
-    return builds.named_by(kept)
+    return builds.named_by(kept) | Named(linked=linked_models(layout))
 
 
 def main() -> None:

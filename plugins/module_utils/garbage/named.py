@@ -22,7 +22,10 @@ _NOWHERE = Layout(pathlib.Path())
 
 @dataclasses.dataclass(frozen=True)
 class Named:
-    """builds: names. models: sha256. wheels, pythons, repositories: directories. files: directories of held wheels."""
+    """builds: names. models: sha256. wheels, pythons, repositories: directories. files: directories of held wheels.
+
+    linked: sha256 of models that no lock need name, because links of other hosts lead to them.
+    """
 
     builds: frozenset[str] = frozenset()
     models: frozenset[str] = frozenset()
@@ -30,6 +33,7 @@ class Named:
     files: frozenset[str] = frozenset()
     pythons: frozenset[str] = frozenset()
     repositories: frozenset[str] = frozenset()
+    linked: frozenset[str] = frozenset()
 
     def __or__(self, other: Named) -> Named:
         """What either of them names."""

@@ -85,7 +85,7 @@ class State:
 def observe(layout: Layout, now: float) -> State:
     """Look at the whole tree below the host's roots. now: seconds since the epoch."""
     found = observe_builds(layout, now)
-    return State(found, tuple(_items(layout, found.found, now)), frozenset(_linked(layout)))
+    return State(found, tuple(_items(layout, found.found, now)), linked_models(layout))
 
 
 def observe_builds(layout: Layout, now: float) -> Builds:
@@ -133,12 +133,15 @@ def _present(
             yield Item(kind, path.name, path, sum(freed((path, *more)).values()), days, more)
 
 
-def _linked(layout: Layout) -> c.Iterator[str]:
+def linked_models(layout: Layout) -> frozenset[str]:
+    """The contents of a store that links in MODELS_DIR lead to, whoever made them."""
+    found = set()
     for directory, _directories, files in os.walk(layout.models):
         for name in files:
             path = os.path.join(directory, name)
             if os.path.islink(path) and _SHA256.fullmatch(target := os.path.basename(os.readlink(path))):
-                yield target
+                found.add(target)
+    return frozenset(found)
 
 
 def _children(directory: pathlib.Path) -> list[pathlib.Path]:

@@ -41,10 +41,11 @@ def plan(state: State, rules: Rules) -> tuple[Plan, tuple[Item, ...]]:
     """
     kept = state.builds.newest(rules.keep_builds)
     named = rules.named | state.builds.named_by(kept)
+    linked = state.linked | named.linked
     environments = {state.builds.found[name].environment for name in kept}
-    judge = _Judge(rules, named, frozenset(kept), environments, _newest_uv(state), state.linked)
+    judge = _Judge(rules, named, frozenset(kept), environments, _newest_uv(state), linked)
     doomed = sorted((item for item in state.items if judge.is_garbage(item)), key=_largest_first)
-    unnamed = state.linked & {item.name for item in state.items if item.kind == observe.MODEL} - named.models
+    unnamed = linked & {item.name for item in state.items if item.kind == observe.MODEL} - named.models
     notes = (f"{len(unnamed)} model(s) stay that no lock names: links in MODELS_DIR lead to them",) if unnamed else ()
     return Plan(tuple(_change(item) for item in doomed), obstacles=unknown(state.builds, kept, rules), notes=notes), (
         *doomed,
