@@ -24,6 +24,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.packages.held impor
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.imports import import_faults, import_modules
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.indexes import netrc
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.look import inspect
+from ansible_collections.comfyops.fleet.plugins.module_utils.packages.pip_settings import keep_out
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.placing import COPY, Placed, link_mode, place
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.provided import link_provided
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.replacing import make_room
@@ -72,6 +73,7 @@ def make_environment(
             mode = link_mode(store_of(layout), layout.envs)
             _furnish(environment, entries, mode)
             link_provided(context, environment, environment_site(environment, context.target.python))
+            keep_out(environment)
             _prove(context, environment, deep=mode == COPY)
             raise_all(import_faults(import_modules(context, environment)))
             flush_file_system(environment)

@@ -23,6 +23,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.packages.distributi
     distributions,
     environment_site,
 )
+from ansible_collections.comfyops.fleet.plugins.module_utils.packages.pip_settings import is_kept_out
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.receipt import Fingerprints, changed_since
 
 
@@ -83,6 +84,8 @@ def _interpreter(environment: pathlib.Path) -> tuple[str | None, str | None]:
         return python, "it takes packages of the system too"
     if not os.access(environment / "bin" / "python", os.X_OK):
         return python, "its bin/python can not be run"
+    if not is_kept_out(environment):
+        return python, "its pip.conf lets pip install into it"
     return python, None
 
 

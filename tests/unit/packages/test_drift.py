@@ -218,6 +218,16 @@ def test_an_environment_of_another_python(context: Context, setting: str, fault:
     assert look(context).changes == ()
 
 
+@pytest.mark.parametrize("settings", [None, "[install]\nno-index = false\n"])
+def test_pip_may_not_install_into_it(context: Context, settings: str | None) -> None:
+    place = context.environment / "pip.conf"
+    place.unlink() if settings is None else place.write_text(settings)
+    fault = "its pip.conf lets pip install into it"
+    assert told(look(context).changes) == [f"rebuild environment DIGEST: {fault} > Python {PYTHON}"]
+    converge(context)
+    assert "python_packages" in place.read_text()
+
+
 def test_an_interpreter_that_went_away(context: Context) -> None:
     (context.environment / "bin" / "python").unlink()
     (context.environment / "bin" / "python").symlink_to("/usr/lib/no/python")

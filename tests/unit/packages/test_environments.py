@@ -109,6 +109,29 @@ def test_two_hosts_get_the_same_bytes(host: Host) -> None:
     assert tree(first.environment) == tree(second.environment)
 
 
+def test_what_a_node_installs_when_it_starts_does_not_get_in(
+    host_with_pip: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = host_with_pip
+    for version in ("1.26", "2.1"):
+        host.index.wheel("number", version, modules={"number.py": f"VERSION = '{version}'\n"})
+    context = host.context([locked(host.index.wheel("number", "2.1", modules={"number.py": "VERSION = '2.1'\n"}))])
+    converge(context)
+    monkeypatch.setenv("PIP_INDEX_URL", host.index.url)
+    pip = [str(context.environment / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
+
+    def install(*arguments: str) -> int:
+        return subprocess.run([*pip, *arguments], check=False, capture_output=True).returncode
+
+    assert install("install", "number<2") != 0
+    assert install("install", "number>=2") == 0, "what is there is enough"
+    assert install("check") == 0
+    assert look(context).changes == ()
+    monkeypatch.setenv("PIP_NO_INDEX", "0")
+    assert install("install", "number<2") == 0, "only who insists"
+    assert told(look(context).changes)[0] == "change number: 1.26 > 2.1"
+
+
 def test_another_build_with_the_same_packages_shares_the_environment(host: Host) -> None:
     packages = [locked(host.index.wheel("six", "1.17.0"))]
     first = host.context(packages)
