@@ -93,7 +93,7 @@ def _missing(failure: Failure) -> c.Iterator[Cause]:
         other = failure.indexes.bound.get(name, "<name>")
         entry = f'{{"requirement": "{name}", "index": "{other}"}}'
         remedy = (
-            "Check the spelling"
+            f"Check the spelling, or let it come from elsewhere: python.indexes or python_packages bind it to {asked}"
             if asked == other
             else f"Check the spelling, or ask for it where it is: {entry} in python_packages"
         )
@@ -101,7 +101,7 @@ def _missing(failure: Failure) -> c.Iterator[Cause]:
 
 
 def _without_version(failure: Failure) -> c.Iterator[Cause]:
-    pattern = rf"there (?:is no version|are no versions) of (?P<name>{NAME})(?P<bound>\S*)"
+    pattern = rf"there (?:is no version|are no versions) of (?P<name>{NAME})(?:\[[^\]]*\])?(?P<bound>\S*)"
     for match in re.finditer(pattern, failure.text):
         name = match["name"]
         if f"`{name}` was filtered by `exclude-newer`" in failure.text:

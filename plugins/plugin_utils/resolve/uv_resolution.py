@@ -194,7 +194,7 @@ class _Run:
     def _explained(self, messages: str) -> FleetError:
         question = self._question
         for name in self._routing.missing:
-            empty = rf"there are no versions of {re.escape(name)}(?=\s)"
+            empty = rf"there (?:is no version|are no versions) of {re.escape(name)}(?![\w.-])(?:\[[^\]]*\])?\S*"
             messages = re.sub(empty, f"{name} was not found in the package registry", messages)
         lines = [*question.lines, *question.overrides, *question.constraints]
         return explain(messages, lines, question.indexes.with_local(question.local), question.environment)

@@ -247,6 +247,9 @@ def _check_file_name(name: str, url: str, at: Location, findings: Findings) -> N
     from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
     file = _file_name(url)
+    if "/" in file:
+        findings.error(at, f"{shown(file)} is no name of a file: it has a slash", "Write the URL of the file itself")
+        return
     if file.endswith(SOURCE_ARCHIVES):
         return
     try:

@@ -20,6 +20,7 @@ if t.TYPE_CHECKING:
     from tests.support.forge import Forge
 
 WHERE = "target gpu (Python 3.12, x86_64-manylinux_2_28): "
+BINDING = f"python.indexes or python_packages bind it to {CPU}"
 
 
 def core(*lines: str) -> Demand:
@@ -54,15 +55,17 @@ def test_a_bound_package_of_a_package_that_only_the_default_index_has(resolver: 
     text = fault(resolver, core("torch"), indexes=[resolver.bound("torch", "triton-cpu")])
     index = resolver.forge.index(CPU)
     assert text.startswith(f"{WHERE}the index {CPU} ({index.url}) has no package triton-cpu\n")
-    assert "\nCheck the spelling\nuv: " in text
+    assert f"\nCheck the spelling, or let it come from elsewhere: {BINDING}\nuv: " in text
 
 
 def test_a_bound_package_that_its_index_does_not_have(resolver: Resolver) -> None:
     resolver.default.wheel("sage", "1.0")
     index = resolver.forge.index(CPU)
-    text = fault(resolver, core("sage"), indexes=[resolver.bound("sage")])
-    assert text.startswith(f"{WHERE}the index {CPU} ({index.url}) has no package sage\n  core (requirements.txt): sage")
-    assert "\nCheck the spelling\nuv: " in text
+    for line in ("sage", "sage==1.0", "sage[cuda]", "sage[cuda]>=1"):
+        text = fault(resolver, core(line), indexes=[resolver.bound("sage")])
+        said = f"{WHERE}the index {CPU} ({index.url}) has no package sage\n  core (requirements.txt): {line}\n"
+        assert text.startswith(said)
+        assert f"\nCheck the spelling, or let it come from elsewhere: {BINDING}\nuv: " in text
 
 
 def test_a_version_that_is_not_there(resolver: Resolver) -> None:

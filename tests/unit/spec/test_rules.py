@@ -456,6 +456,14 @@ ERRORS: dict[str, tuple[Document, str, str, str]] = {
         "has no sha256",
         "#sha256=",
     ),
+    "wheel with a path in its name": (
+        packages(
+            {"name": "sage", "url": "https://h.org/sage-1-1%2F..%2Fx-py3-none-any.whl", "sha256": HEX64}, schema=3
+        ),
+        "/python_packages/0/url",
+        "it has a slash",
+        "URL of the file itself",
+    ),
     "wheel of other name": (
         packages({"name": "torch", "url": WHEEL, "sha256": HEX64}, schema=3),
         "/python_packages/0/url",
