@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import typing as t
 
 from tests.support.processes import command_lines
@@ -68,8 +69,24 @@ def test_the_first_host_fixes_the_sha256_where_the_policy_says_so(world: World) 
     model = world.forge.model("late.safetensors", size=SIZE)
     world.spec |= {"schema_version": 3, "policy": {"unhashed": "first-use"}}
     add(world, model.url)
-    assert_placed(world, model)
-    assert world.playbooks.succeed("realize").changed == 0
+    inventory = json.loads((world.directory / "hosts.json").read_text())
+    second = world.directory / "second"
+    inventory["all"]["hosts"]["second"] = {"comfy_root": str(second)}
+    (world.directory / "hosts.json").write_text(json.dumps(inventory))
+    world.playbooks.succeed("realize")
+    assert locked(world)["sha256"] == model.sha256
+    for root in (world.root, second):
+        assert (root / "models/loras/late.safetensors").read_bytes() == model.content.data
+    assert len(reads(world, "late")) == 2, "one for each host"
+    # On another day the source gives other bytes: no host that comes late may take them.
+    world.forge.model("late.safetensors", size=SIZE, seed="other bytes")
+    shutil.rmtree(second)
+    refused = world.playbooks.run("realize")
+    assert refused.returncode == 2
+    assert f"the lock says {model.sha256}" in refused.output
+    assert refused.recap["machine"]["changed"] == refused.recap["machine"]["failed"] == 0
+    assert not (second / "models/loras/late.safetensors").exists()
+    assert not list((second / "store/sha256").rglob(f"*{locked(world)['sha256']}"))
 
 
 def assert_placed(world: World, model: Model) -> None:
@@ -79,6 +96,20 @@ def assert_placed(world: World, model: Model) -> None:
     assert (world.root / "models/loras/late.safetensors").read_bytes() == model.content.data
     assert len(reads(world, "late")) == 1
     assert not list((world.root / "store/partial").iterdir())
+
+
+def test_a_machine_has_it_already_under_another_name(world: World) -> None:
+    world.lock()
+    old = world.directory / "old install" / "renamed.bin"
+    old.parent.mkdir()
+    old.write_bytes(world.checkpoint.content.data)
+    world.forge.remove_model("checkpoint.safetensors")
+    paths = {"comfy_model_search_paths": ["/none/here", str(old.parent)]}
+    foretold = world.playbooks.succeed("realize", "--check", **paths)
+    done = world.playbooks.succeed("realize", **paths)
+    assert foretold.changed == done.changed
+    assert (world.root / "models/checkpoints/one.safetensors").read_bytes() == old.read_bytes()
+    assert reads(world, "checkpoint") == []
 
 
 def test_a_gated_repository(world: World) -> None:
