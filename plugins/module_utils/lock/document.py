@@ -116,6 +116,11 @@ class Target:
     packages: tuple[Package, ...]
     replaced: tuple[Replaced, ...]
 
+    @property
+    def kind(self) -> str:
+        """What a host of it is, in words: ``Python 3.12, x86_64-manylinux_2_28, cu130``."""
+        return ", ".join(filter(None, (f"Python {self.python}", self.platform, self.accelerator)))
+
 
 @dataclasses.dataclass(frozen=True)
 class Requirements:

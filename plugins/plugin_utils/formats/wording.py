@@ -20,8 +20,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document impor
 
 def kind_of_host(lock: Lock, target: Target) -> str:
     """The version, the target, and what a host of it is."""
-    accelerator = f", {target.accelerator}" if target.accelerator else ""
-    return f"{lock.version_id}, target {target.name}: Python {target.python}, {target.platform}{accelerator}"
+    return f"{lock.version_id}, target {target.name}: {target.kind}"
 
 
 def described(package: Package) -> c.Iterator[str]:

@@ -10,7 +10,7 @@ import collections.abc as c
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import human
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.owners import PACKAGE
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.graph import Chain, Edge, shown
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.graph import Chain, shown, shown_requester
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.limits import Limit
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.model import Sources, TargetSources
 
@@ -36,7 +36,7 @@ def who_limits(sources: Sources, name: str) -> str:
 
 def shown_chain(chain: Chain) -> str:
     """A chain in one line: each step is what the one before asks for."""
-    return " -> ".join([_shown_owner(chain.edges[0]), *(edge.line for edge in chain.edges)])
+    return " -> ".join([shown_requester(chain.edges[0]), *(edge.line for edge in chain.edges)])
 
 
 def _answer(sources: Sources, name: str, answer: c.Callable[[TargetSources, str], list[str]]) -> str:
@@ -80,17 +80,13 @@ def _end(limit: Limit) -> str:
 def _asker(limit: Limit, target: TargetSources) -> str:
     requester = limit.edge.requester
     if not requester.startswith(PACKAGE):
-        return _shown_owner(limit.edge)
+        return shown_requester(limit.edge)
     entry = target.by_name[shown(requester)]
     return f"{entry.package.name} {entry.package.version}"
 
 
 def _said(limit: Limit) -> str:
     return f"{limit.edge.line} (does not count: {limit.void})" if limit.void else limit.edge.line
-
-
-def _shown_owner(edge: Edge) -> str:
-    return f"{shown(edge.requester)} ({edge.place})" if edge.place else shown(edge.requester)
 
 
 def _nearest(name: str, sources: Sources) -> str:

@@ -19,7 +19,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document impor
 )
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.origin import direct_url
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.owners import PACKAGE
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.graph import Edge, shown
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.graph import Edge, shown_requester
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.model import TargetSources
 
 _REALIZE: t.Final = "Run realize.yml with the same version"
@@ -167,10 +167,9 @@ def _row(name: str, sources: TargetSources, looks: c.Sequence[Look]) -> Row:
 
 def _unmet(edges: c.Iterable[Edge]) -> c.Iterator[FleetError]:
     for edge in edges:
-        place = f" ({edge.place})" if edge.place else ""
         yield FleetError(
             f"asks for {edge.line}, and the lock has no {edge.package}: it has no source",
-            where=f"{shown(edge.requester)}{place}",
+            where=shown_requester(edge),
             remedy=f'Run lock.yml; if it stays away on purpose, add "{edge.package}" to python.exclude',
         )
 

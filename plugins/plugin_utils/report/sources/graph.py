@@ -149,6 +149,11 @@ def shown(requester: str) -> str:
     return f"node {requester.removeprefix(NODE)}" if requester.startswith(NODE) else _OWNERS.get(requester, requester)
 
 
+def shown_requester(edge: Edge) -> str:
+    """Who asks, with the file that says so, if any."""
+    return f"{shown(edge.requester)} ({edge.place})" if edge.place else shown(edge.requester)
+
+
 def owner_order(owner: str) -> tuple[int, str]:
     """Core, nodes, spec, the rest."""
     ranks = {CORE: 0, SPEC: 2, FLEET: 3}

@@ -47,7 +47,6 @@ def render_markdown(sources: Sources, coverages: c.Mapping[str, Coverage]) -> st
 
 def _target(sources: TargetSources, coverage: Coverage) -> Lines:
     target = sources.target
-    accelerator = f", {target.accelerator}" if target.accelerator else ""
     sections = (
         _summary(sources),
         _section(tables.faults(coverage)),
@@ -63,7 +62,7 @@ def _target(sources: TargetSources, coverage: Coverage) -> Lines:
         _section(tables.imports(coverage)),
         _hashes(sources),
     )
-    lines = ["", f"## Target {target.name}: Python {target.python}, {target.platform}{accelerator}"]
+    lines = ["", f"## Target {target.name}: {target.kind}"]
     return [*lines, *(line for section in sections for line in section)]
 
 

@@ -12,7 +12,12 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import h
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import Lock
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.owners import CORE, NODE, PACKAGE
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources import tables
-from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.graph import Chain, Edge, Reason, shown
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.graph import (
+    Chain,
+    Reason,
+    shown,
+    shown_requester,
+)
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.limits import Limit
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.report.sources.model import Entry, TargetSources
 
@@ -81,18 +86,14 @@ def _ways(reason: Reason) -> list[list[Step]]:
 
 def _way(chain: Chain) -> list[Step]:
     return [
-        [_owner_words(chain.edges[0]), chain.owner],
+        [shown_requester(chain.edges[0]), chain.owner],
         *([edge.line, f"{PACKAGE}{edge.package}"] for edge in chain.edges),
     ]
 
 
-def _owner_words(edge: Edge) -> str:
-    return f"{shown(edge.requester)} ({edge.place})" if edge.place else shown(edge.requester)
-
-
 def _limit(limit: Limit) -> Step:
     """Up to where, who says so, in which words, the requester's name, and why it does not count."""
-    return [limit.at_most, _owner_words(limit.edge), limit.edge.line, limit.edge.requester, limit.void]
+    return [limit.at_most, shown_requester(limit.edge), limit.edge.line, limit.edge.requester, limit.void]
 
 
 def _name(entry: Entry) -> str:

@@ -105,12 +105,10 @@ def _target(whole: Sources, sources: TargetSources, coverage: Coverage) -> Eleme
     target = sources.target
     colors = colors_of(sources)
     prefix = f"target-{list(whole.targets).index(target.name)}"
-    accelerator = f", {target.accelerator}" if target.accelerator else ""
-    about = f"Python {target.python}, {target.platform}{accelerator}"
     return tag(
         "section",
         {"class": "target", "id": prefix, "data-target": target.name, "aria-labelledby": f"{prefix}-title"},
-        tag("h2", {"id": f"{prefix}-title"}, f"Target {target.name}", tag("small", {}, about)),
+        tag("h2", {"id": f"{prefix}-title"}, f"Target {target.name}", tag("small", {}, target.kind)),
         numbers(sources, coverage),
         table_section(tables.faults(coverage)),
         *_distribution(sources, colors),
