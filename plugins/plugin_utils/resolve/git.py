@@ -21,6 +21,7 @@ import urllib.parse
 from ansible_collections.comfyops.fleet.plugins.module_utils.checkout import git
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import COMMIT
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.spec.urls import REPOSITORY, is_loopback, url_problem
 
 _REFUSED = ("not our ref", "unadvertised object")
 _GITLINK = "160000"
@@ -96,7 +97,7 @@ def tree_of(access: Access, repo: str, commit: str) -> Tree:
 def submodules_of(tree: Tree) -> list[dict[str, str]]:
     """All submodules, nested ones too, as ``{path, repo, commit}`` ordered by path.
 
-    Raises FleetError for a gitlink without a URL in ``.gitmodules``.
+    Raises FleetError for a gitlink without a URL in ``.gitmodules``, and for URLs that a spec could not have.
     """
     links = {path: oid for path, (mode, oid) in tree.entries.items() if mode == _GITLINK}
     if not links:
@@ -105,16 +106,32 @@ def submodules_of(tree: Tree) -> list[dict[str, str]]:
     found: list[dict[str, str]] = []
     for path, commit in links.items():
         if path not in urls:
-            raise FleetError(
-                f"submodule {path} has no URL in .gitmodules",
-                where=git.shown(tree.repo),
-                remedy="Set submodules to false for this node if it works without, or use a commit that declares it",
-            )
+            raise _submodule_fault(tree, path, "has no URL in .gitmodules")
         repo = _absolute(tree.repo, urls[path])
+        _check_submodule(tree, path, repo)
         found.append({"path": path, "repo": repo, "commit": commit})
         for inner in submodules_of(tree_of(tree.access, repo, commit)):
             found.append({**inner, "path": f"{path}/{inner['path']}"})
     return sorted(found, key=lambda submodule: submodule["path"])
+
+
+def _check_submodule(tree: Tree, path: str, repo: str) -> None:
+    """Who writes a repository does not decide that this machine's files, or plain HTTP, are read for it."""
+    parent = urllib.parse.urlsplit(tree.repo)
+    # Plain HTTP to another machine is where the spec was allowed to have it.
+    problem = url_problem(repo, REPOSITORY, allow_http=parent.scheme == "http" and not is_loopback(parent.hostname))
+    if problem:
+        raise _submodule_fault(tree, path, problem.reason)
+    if urllib.parse.urlsplit(repo).scheme == "file" and parent.scheme != "file":
+        raise _submodule_fault(tree, path, f"is {repo}, a directory of this machine")
+
+
+def _submodule_fault(tree: Tree, path: str, what: str) -> FleetError:
+    return FleetError(
+        f"submodule {path} {what}",
+        where=git.shown(tree.repo),
+        remedy="Set submodules to false for this node if it works without, or use a commit that declares it otherwise",
+    )
 
 
 def is_commit(text: str | None) -> bool:

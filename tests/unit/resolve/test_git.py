@@ -108,6 +108,28 @@ def test_where_a_relative_submodule_is(repo: str, url: str, absolute: str) -> No
     assert git._absolute(repo, url) == absolute
 
 
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("file:///srv/private", "is file:///srv/private, a directory of this machine"),
+        ("/srv/private", "'/srv/private' is no URL"),
+        ("http://git.example/o/r", "is plain http"),
+        ("ext::sh -c true", "is no URL"),
+        ("--upload-pack=true", "is no URL"),
+        ("https://user:secret@git.example/o/r", "has credentials in the URL"),
+    ],
+)
+def test_a_submodule_that_no_spec_could_name(forge: Forge, access: git.Access, url: str, reason: str) -> None:
+    repository = forge.repository("o/r")
+    repository.commit({"a.py": ""})
+    repository.submodule("lib", url, "1" * 40)
+    with pytest.raises(FleetError, match="submodule lib ") as caught:
+        resolve(access, wanted(repository.url))
+    assert reason in str(caught.value)
+    assert "secret" not in str(caught.value)
+    assert resolve(access, wanted(repository.url, submodules=False)).submodules == ()
+
+
 def test_nodes_of_one_repository_are_read_at_once(forge: Forge, access: git.Access) -> None:
     repository = forge.repository("o/r")
     commits = [repository.commit({"requirements.txt": f"one=={number}\n"}) for number in range(8)]
