@@ -21,6 +21,9 @@ _CANNOT = re.compile(r"Cannot import (?P<path>.+?) module for custom nodes: (?P<
 _NO_CLASSES = re.compile(r"Skip (?P<path>.+?) module for custom nodes due to the lack of")
 _ENTRY_POINT = re.compile(r"Error while calling comfy_entrypoint in (?P<path>.+?): (?P<error>.*)$")
 _PRESTARTUP = re.compile(r"Failed to execute startup-script: (?P<path>.+?)/prestartup_script\.py / (?P<error>.*)$")
+_UNDESCRIBED = re.compile(r"An error occurred while retrieving information for the '(?P<name>[^']+)' node")
+# The last line of a traceback: an exception's name, at the line's beginning.
+_ENDS = re.compile(r"[A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt|Warning)\b")
 _TRACEBACK = "Traceback (most recent call last):"
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _MISSING = re.compile(r"No module named '([^']+)'")
@@ -50,6 +53,21 @@ def read_log(log: str) -> Loaded:
         if told:
             failed[told[0]] = told[1]
     return Loaded(frozenset(ok - set(failed)), failed)
+
+
+def unusable_classes(log: str) -> dict[str, str]:
+    """Classes that ComfyUI can not describe, so that no workflow can use them: class to the last line against it."""
+    found: dict[str, str] = {}
+    name = None
+    for line in log.splitlines():
+        begins = _UNDESCRIBED.search(line)
+        if begins:
+            name = begins["name"]
+            found[name] = ""
+        elif name is not None and (_ENDS.match(line) or not line.strip()):
+            found[name] = line.strip()
+            name = None
+    return found
 
 
 def with_classes(object_info: c.Mapping[str, t.Any]) -> frozenset[str]:

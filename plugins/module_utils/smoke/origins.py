@@ -4,8 +4,9 @@
 """Which URL a file came from, of what the recorder noted. Pure.
 
 A file is followed back through its moves and copies to the names that it was written under. The URL is the one that
-ends like one of these names; else the one that the same thread asked for before it opened the file, when nothing else
-was written in between: a redirect's last hop or an archive is not taken for it.
+ends like one of these names; else the one that the same thread asked for when the file was open and empty, or before it
+opened the file, when nothing else was written in between. A redirect's last hop or an archive is not taken for it, and
+of several URLs none.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import re
 import typing as t
 import urllib.parse
 
-GET, COMMAND, WRITE, MOVE = "get", "command", "write", "move"
+GET, COMMAND, WRITE, MOVE, INTO = "get", "command", "write", "move", "into"
 NAME, ORDER = "name", "order"
 _SECRET = re.compile(r"token|key|sig|secret|auth|pass|cred|expires|policy|x-amz|x-goog", re.IGNORECASE)
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".7z", ".rar", ".whl")
@@ -69,11 +70,12 @@ def origin_of(path: str, events: c.Sequence[Event]) -> Origin | None:
     for event in events:
         if event.what in (GET, COMMAND) and _last_part(event.values[0]) in ends:
             return _origin(event.values[0], NAME)
+    asked = _one_of([event.values[0] for event in events if event.what == INTO and event.values[1] in names])
     for number, event in enumerate(events):
-        if event.what == WRITE and event.values[0] in names:
-            asked = _asked_before(events[:number], event.thread)
-            return _origin(asked, ORDER) if asked and not _is_archive(asked, path) else None
-    return None
+        if asked is None and event.what == WRITE and event.values[0] in names:
+            asked = _one_of(_asked_before(events[:number], event.thread))
+            break
+    return _origin(asked, ORDER) if asked and not _is_archive(asked, path) else None
 
 
 def without_secrets(url: str) -> str:
@@ -94,8 +96,8 @@ def _names(path: str, events: c.Sequence[Event]) -> set[str]:
     return names
 
 
-def _asked_before(events: c.Sequence[Event], thread: tuple[int, int]) -> str | None:
-    """The URL of the first of the requests that a thread made since it wrote something."""
+def _asked_before(events: c.Sequence[Event], thread: tuple[int, int]) -> list[str]:
+    """The URLs that a thread asked for since it wrote something, in order."""
     asked: list[str] = []
     for event in reversed(events):
         if event.thread != thread or event.what == MOVE:
@@ -104,13 +106,16 @@ def _asked_before(events: c.Sequence[Event], thread: tuple[int, int]) -> str | N
             break
         if event.what == GET:
             asked.append(event.values[0])
-    # Of several the first is what the code named, when the others are where it was sent on to; else nobody knows.
-    return asked[-1] if len(set(asked)) == 1 or _are_hops(asked) else None
+    return asked[::-1]
 
 
-def _are_hops(asked: c.Sequence[str]) -> bool:
-    """Whether later requests are a storage's signed URLs: the hops of one download."""
-    return bool(asked) and all(_SECRET.search(urllib.parse.urlsplit(url).query) for url in asked[:-1])
+def _one_of(asked: c.Sequence[str]) -> str | None:
+    """The first of several URLs is what the code named, when the others are where it was sent on to; else none is.
+
+    Those are a storage's signed URLs.
+    """
+    later = [url for url in asked if url != asked[0]]
+    return asked[0] if asked and all(_SECRET.search(urllib.parse.urlsplit(url).query) for url in later) else None
 
 
 def _origin(url: str, known_by: str) -> Origin:

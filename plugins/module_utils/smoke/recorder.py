@@ -38,6 +38,7 @@ class Recorder:
     def __init__(self, path: str) -> None:
         # Kept open: opening it for each line would be an event, too.
         self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._written: dict[int, str] = {}
         self._handlers: dict[str, t.Callable[..., None]] = {
             "urllib.Request": self._urllib,
             "http.client.send": self._http_client,
@@ -65,27 +66,35 @@ class Recorder:
 
     def _urllib(self, url: str, _data: object, _headers: object, method: str | None, *_more: object) -> None:
         if method in (None, *_METHODS):
-            self.note("get", url)
+            self._asked(url)
 
     def _http_client(self, connection: t.Any, data: object, *_more: object) -> None:
         if not isinstance(data, bytes) or not data.startswith(tuple(f"{method} ".encode() for method in _METHODS)):
             return
         target = data[:_LONGEST_TARGET].split(b" ", 2)[1].decode("latin-1")
         if "://" in target:
-            self.note("get", target)
+            self._asked(target)
             return
         default = getattr(connection, "default_port", http.client.HTTP_PORT)
         scheme = "https" if default == http.client.HTTPS_PORT else "http"
         host = getattr(connection, "_tunnel_host", None) or connection.host
         port = getattr(connection, "_tunnel_port", None) or connection.port
-        self.note("get", f"{scheme}://{host}{f':{port}' if port not in (None, default) else ''}{target}")
+        self._asked(f"{scheme}://{host}{f':{port}' if port not in (None, default) else ''}{target}")
 
     def _open(self, path: object, _mode: object, flags: int, *_more: object) -> None:
         if not flags & _WRITING or not isinstance(path, (str, bytes, os.PathLike)):
             return
         name = os.path.abspath(os.fsdecode(path))
         if not name.endswith(_UNINTERESTING) and not name.startswith(("/dev/", "/proc/", "/sys/")):
+            self._written[_thread.get_ident()] = name
             self.note("write", name)
+
+    def _asked(self, url: str) -> None:
+        """Code may open a file first and ask for its content then: it is empty at that time."""
+        self.note("get", url)
+        opened = self._written.get(_thread.get_ident())
+        if opened is not None and os.path.isfile(opened) and os.path.getsize(opened) == 0:
+            self.note("into", url, opened)
 
     def _move(self, source: t.Any, destination: t.Any, *_more: object) -> None:
         if not isinstance(source, int) and not isinstance(destination, int):

@@ -33,7 +33,12 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.nodes import manage
 from ansible_collections.comfyops.fleet.plugins.module_utils.smoke import recorder
 from ansible_collections.comfyops.fleet.plugins.module_utils.smoke.appeared import appeared, look
 from ansible_collections.comfyops.fleet.plugins.module_utils.smoke.entries import Finding, finding
-from ansible_collections.comfyops.fleet.plugins.module_utils.smoke.nodes import node_faults, read_log, with_classes
+from ansible_collections.comfyops.fleet.plugins.module_utils.smoke.nodes import (
+    node_faults,
+    read_log,
+    unusable_classes,
+    with_classes,
+)
 from ansible_collections.comfyops.fleet.plugins.module_utils.smoke.origins import (
     origin_of,
     read_events,
@@ -52,6 +57,7 @@ _ANSWER_SECONDS = 10.0
 _LAST_WORDS_SECONDS = 1.0
 _INFO_SECONDS = 180.0
 _SHOWN_LINES = 15
+_SHOWN_CLASSES = 5
 # They would put it elsewhere than where this asks, open a browser, or keep from the log what is read there.
 _WITHOUT = ("--tls-keyfile", "--tls-certfile", "--auto-launch", "--verbose", "--log-stdout", "--quick-test-for-ci")
 _CAUSES = (
@@ -210,6 +216,10 @@ class Smoke:
     def _look_at_nodes(self, server: Server, log: pathlib.Path, report: Report) -> None:
         info = server.get("/object_info", _INFO_SECONDS)
         report.node_classes = len(info)
+        unusable = unusable_classes(_text(log))
+        if unusable:
+            shown = "; ".join(f"{name} ({error})" for name, error in list(unusable.items())[:_SHOWN_CLASSES])
+            report.notes.append(f"ComfyUI can not describe {len(unusable)} classes, which no workflow can use: {shown}")
         directories = [node.directory for node in self._context.lock.nodes]
         report.faults += node_faults(directories, read_log(_text(log)), with_classes(info))
 

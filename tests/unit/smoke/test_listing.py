@@ -49,6 +49,12 @@ target = os.path.join(os.environ["MODELS_DIR"], "upscale_models", "big.pth")
 os.makedirs(os.path.dirname(target), exist_ok=True)
 subprocess.run(["curl", "--silent", "--fail", "--output", target, {url!r}], check=True)
 """
+# The file is open before anything is asked.
+AT_ONCE = """
+import os, requests
+path = os.path.join(os.path.dirname(__file__), "once.bin")
+open(path, "wb").write(requests.get({url!r}).content)
+"""
 MADE = """
 import os
 with open(os.path.join(os.environ["XDG_CACHE_HOME"], "made.bin"), "wb") as file:
@@ -142,9 +148,14 @@ def test_files_that_say_where_they_are_from(host: Host, tmp_path: pathlib.Path, 
 
 
 def test_files_that_do_not(host: Host, tmp_path: pathlib.Path, home: pathlib.Path, anything: str) -> None:
-    host.nodes = {"own": OWN_FOLDER.format(url=anything) + CLASSES, "made": MADE + CLASSES}
+    host.nodes = {
+        "made": MADE + CLASSES,
+        "own": OWN_FOLDER.format(url=anything) + CLASSES,
+        "once": AT_ONCE.format(url=f"{anything}/6") + CLASSES,
+    }
     found = found_by_name(host)
-    assert set(found) == {"own.onnx", "made.bin", "w.pt"}
+    assert set(found) == {"own.onnx", "once.bin", "made.bin", "w.pt"}
+    assert (found["once.bin"]["url"], found["once.bin"]["url_known_by"]) == (f"{anything}/6", "order")
     own = found["own.onnx"]
     assert (own["url"], own["url_known_by"]) == (f"{anything}?id=5", "order")
     assert own["model"]["target_path"] == "$COMFY_HOME/custom_nodes/own/ckpts/own.onnx"

@@ -10,7 +10,11 @@ import json
 import pytest
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.smoke.appeared import hub_file, is_model
-from ansible_collections.comfyops.fleet.plugins.module_utils.smoke.nodes import read_log, with_classes
+from ansible_collections.comfyops.fleet.plugins.module_utils.smoke.nodes import (
+    read_log,
+    unusable_classes,
+    with_classes,
+)
 from ansible_collections.comfyops.fleet.plugins.module_utils.smoke.origins import (
     Event,
     Origin,
@@ -44,6 +48,14 @@ def test_a_name_is_followed_through_moves_and_redirects() -> None:
 def test_of_hops_the_first_counts() -> None:
     seen = events(("get", ONE, "https://site.example/download/5"), ("get", ONE, SIGNED), ("write", ONE, "/m/own.pth"))
     assert origin_of("/m/own.pth", seen) == Origin("https://site.example/download/5", "order", False)
+
+
+def test_a_file_that_was_open_and_empty_when_it_was_asked_for() -> None:
+    url = "https://site.example/5"
+    seen = events(("write", ONE, "/m/own.pth"), ("get", ONE, url), ("into", ONE, url, "/m/own.pth"))
+    assert origin_of("/m/own.pth", seen) == Origin(url, "order", False)
+    more = events(("into", ONE, "https://site.example/6", "/m/own.pth"))
+    assert origin_of("/m/own.pth", seen + more) is None
 
 
 @pytest.mark.parametrize(
@@ -109,6 +121,19 @@ Import times for custom nodes:
     assert "frozen" not in loaded.failed["RES4LYF"]
     info = {"A": {"python_module": "custom_nodes.own"}, "B": {"python_module": "nodes"}, "C": {}}
     assert with_classes(info) == {"own"}
+
+
+def test_classes_that_can_not_be_described() -> None:
+    log = """[ERROR] An error occurred while retrieving information for the 'Random' node.
+Traceback (most recent call last):
+  File "/c/server.py", line 633, in get_object_info
+    out[x] = node_info(x)
+TypeError: MatchType.Output.__init__() missing 1 required positional argument: 'id'
+
+[ERROR] An error occurred while retrieving information for the 'Other' node.
+"""
+    error = "TypeError: MatchType.Output.__init__() missing 1 required positional argument: 'id'"
+    assert unusable_classes(log) == {"Random": error, "Other": ""}
 
 
 def test_refusals_and_failures_of_a_workflow() -> None:
