@@ -50,7 +50,7 @@ _FOREIGN = (
 _ATTEMPTS = 3
 _LOCK_SECONDS = 5.0
 # What a killed run has started may be at work for a moment longer.
-_BUSY = re.compile(r"another git process|\.lock': File exists", re.IGNORECASE)
+_BUSY = re.compile(r"another git process|\.lock': File exists|shallow file has changed since we read it", re.IGNORECASE)
 _PASSING = re.compile(
     r"could not resolve|(could not|failed to|couldn't) connect|timed out|connection re(fused|set)|early EOF"
     r"|unexpected disconnect|RPC failed|HTTP 5\d\d"

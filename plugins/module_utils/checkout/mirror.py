@@ -13,8 +13,13 @@ import threading
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.checkout import git
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.converge_lock import ConvergeLock
 
 _REFUSED = re.compile(r"not our ref|unadvertised object|no such remote ref|couldn't find remote ref", re.IGNORECASE)
+# A directory that git does not know, for the lock of who fetches.
+_FETCHING = "fetching"
+# As long as another one's heart beats, it is waited for; git itself gives up earlier.
+_FETCH_SECONDS = 6 * 3600.0
 _creating: dict[pathlib.Path, threading.Lock] = {}
 _registry = threading.Lock()
 
@@ -48,8 +53,11 @@ def ensure_commit(
     mirror = mirror_path(mirrors, repo)
     with _lock_of(mirror):
         if not has_commit(mirror, commit):
-            _initialize(mirror)
-            _fetch(mirror, reachable_at, commit, credentials)
+            # Others may have the same cache: a host that shares it, another run on the control node.
+            with ConvergeLock(mirror / _FETCHING, f"fetch of {git.shown(repo)}", _FETCH_SECONDS):
+                if not has_commit(mirror, commit):
+                    _initialize(mirror)
+                    _fetch(mirror, reachable_at, commit, credentials)
     return mirror
 
 
