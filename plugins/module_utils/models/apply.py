@@ -136,7 +136,10 @@ def _jobs(context: Context, plan: Plan, progress: Progress) -> dict[str, _Job]:
             jobs[model.sha256] = functools.partial(_fetch, model, change.name, file)
         elif change.action == ADOPT:
             model, donor = called[change.name], pathlib.Path(change.before or "")
-            jobs[model.sha256] = functools.partial(_adopt, context, model, donor, change.name)
+            place = places(context.lock.models, context.layout, context.home).get(str(donor))
+            copy = not _is_own(context, place, model)
+            copied = progress.file(change.name, model.size, model.sha256) if copy else None
+            jobs[model.sha256] = functools.partial(_adopt, model, donor, change.name, copy, copied)
     return jobs
 
 
@@ -144,9 +147,8 @@ def _fetch(model: Model, name: str, file: File, store: Store) -> None:
     store.fetch(model, name, file)
 
 
-def _adopt(context: Context, model: Model, donor: pathlib.Path, name: str, store: Store) -> None:
-    place = places(context.lock.models, context.layout, context.home).get(str(donor))
-    store.adopt(model, name, donor, copy=not _is_own(context, place, model))
+def _adopt(model: Model, donor: pathlib.Path, name: str, copy: bool, file: File | None, store: Store) -> None:
+    store.adopt(model, name, donor, copy, file)
 
 
 def _settled(

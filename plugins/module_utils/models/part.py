@@ -19,6 +19,7 @@ import threading
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.atomic import write_text
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.clone import clone
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import human
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.part_digest import Follower
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.part_journal import (
@@ -201,6 +202,19 @@ class Part:
         run = self.run(self.frontier)
         run.write(block)
         self.end(run)
+
+    def take_blocks(self, descriptor: int) -> bool:
+        """Become a file of another descriptor, without room, where the file system can do that; False where not."""
+        self.reset()
+        try:
+            clone(descriptor, self.descriptor)
+        except OSError:
+            return False
+        run = self.run(0)
+        run.position = os.fstat(self.descriptor).st_size
+        self.follow(run)
+        self.end(run)
+        return True
 
     def note(self, run: Run) -> None:
         """A run tells where it is, before anything is made of it."""

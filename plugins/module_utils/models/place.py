@@ -14,6 +14,7 @@ import platform
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, raise_all
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.atomic import move, new_aside
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.clone import clone
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import Layout
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.found import (
     OBSTRUCTION_REMEDY,
@@ -29,6 +30,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.models.receipt impo
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.wanted import Place, blob
 
 SYMLINK = "symlink"
+CLONE = "clone"
 HARD_LINK = "hardlink"
 COPY = "copy"
 # What the lock has itself is a file of its own, which libraries may write: a branch of the Hub's cache that moves on
@@ -83,7 +85,7 @@ def _is_missed(place: Place, layout: Layout, receipts: Receipts) -> bool:
 
 
 def put(place: Place, layout: Layout, aside: Aside, receipts: Receipts) -> str:
-    """Let ``place`` show its model's bytes, which are in the store; gives how: a link, a hard link, a copy.
+    """Let ``place`` show its model's bytes, which are in the store; gives how: a link, a clone, a hard link, a copy.
 
     What was there and is in the store as well is replaced, everything else kept aside; a file that has the bytes
     already stays where only a copy could replace it. Raises FleetError when the place can not be had, OSError when
@@ -99,7 +101,7 @@ def put(place: Place, layout: Layout, aside: Aside, receipts: Receipts) -> str:
     beside = _beside(place.path)
     beside.unlink(missing_ok=True)
     written = inline_content(place.model.url) is not None
-    how = WRITTEN if written else _link(beside, source, place, layout) or COPY
+    how = WRITTEN if written else _link(beside, source, place, layout, receipts) or COPY
     if how in (WRITTEN, COPY):
         if _has(place.path, place.model.sha256, receipts) and not place.path.is_symlink():
             return how
@@ -168,11 +170,17 @@ def _beside(path: pathlib.Path) -> pathlib.Path:
     return path.with_name(f".comfy-{digest}")
 
 
-def _link(beside: pathlib.Path, source: pathlib.Path, place: Place, layout: Layout) -> str | None:
-    """Symbolic link, or hard link, or neither: what the file system can do is found out by trying."""
+def _link(beside: pathlib.Path, source: pathlib.Path, place: Place, layout: Layout, receipts: Receipts) -> str | None:
+    """What takes no room, or nothing: what the file system can do is found out by trying.
+
+    A symbolic link first: its bytes are one file for every look. Writing to a clone leaves the store's bytes alone,
+    which writing to a hard link would not.
+    """
     with contextlib.suppress(OSError):
         os.symlink(_link_text(source, place.path.parent, layout), beside)
         return SYMLINK
+    if receipts.known(str(source), os.stat(source)) == place.model.sha256 and _clone(source, beside):
+        return CLONE
     with contextlib.suppress(OSError):
         os.link(source, beside)
         return HARD_LINK
@@ -187,6 +195,18 @@ def _link_text(source: pathlib.Path, directory: pathlib.Path, layout: Layout) ->
         if is_below(real_directory, real_root) and is_below(real_source, real_root):
             return os.path.relpath(real_source, real_directory)
     return str(source)
+
+
+def _clone(source: pathlib.Path, destination: pathlib.Path) -> bool:
+    """Whether the destination has the source's blocks now; else it is not there."""
+    try:
+        with source.open("rb") as reader, destination.open("wb") as writer:
+            clone(reader.fileno(), writer.fileno())
+            os.fchmod(writer.fileno(), READ_ONLY)
+    except OSError:
+        destination.unlink(missing_ok=True)
+        return False
+    return True
 
 
 def _copy(source: pathlib.Path, destination: pathlib.Path, sha256: str, mode: int) -> None:

@@ -69,12 +69,17 @@ class Store:
                         self._fill(part, model, name, file)
                     self._admit(part, model, name)
 
-    def adopt(self, model: Model, name: str, donor: pathlib.Path, copy: bool) -> None:
-        """Take a content from a file that has it: share the file, or copy it. Raises FleetError when it has changed."""
+    def adopt(self, model: Model, name: str, donor: pathlib.Path, copy: bool, watched: File | None = None) -> None:
+        """Take a content from a file that has it: share the file, or copy it. Raises FleetError when it has changed.
+
+        watched: is told how copying goes.
+        """
+        file = watched or File(name, model.size)
         with self._alone(model, name), _faults_of_the_disk(name):
             if copy or not self._share(model, donor, name):
-                with Part(self._layout.partial, model.sha256) as part:
-                    _read_file(donor, part)
+                with Part(self._layout.partial, model.sha256) as part, file.receiving(part):
+                    file.comes_from(donor.as_uri())
+                    _copy_file(donor, part)
                     if not part.whole:
                         part.reset()
                         raise FleetError("has changed while it was read", where=str(donor), remedy="Run it again")
@@ -263,6 +268,14 @@ def _read_file(file: pathlib.Path, part: Part) -> None:
     with file.open("rb", buffering=0) as stream:
         while block := stream.read(BLOCK):
             part.write(block)
+
+
+def _copy_file(file: pathlib.Path, part: Part) -> None:
+    """As L(_read_file), but without room and bytes that move where the file system can do that."""
+    with file.open("rb", buffering=0) as stream:
+        if part.take_blocks(stream.fileno()):
+            return
+    _read_file(file, part)
 
 
 def _file_name(model: Model) -> str:

@@ -8,16 +8,15 @@ from __future__ import annotations
 import collections.abc as c
 import concurrent.futures
 import contextlib
-import fcntl
 import os
 import pathlib
 import shutil
 import tempfile
 import typing as t
 
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.clone import clone
+
 CLONE, HARD_LINK, COPY = "clone", "hard link", "copy"
-# linux/fs.h: share the blocks of another file, each side writing to its own (btrfs, XFS, bcachefs).
-_FICLONE = 0x40049409
 # Over a network every name of a file is asked for again, and what one host links another may see late.
 _NETWORK = ("nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "glusterfs")
 _PIECE = 256
@@ -83,7 +82,7 @@ def _link(file: Placed) -> None:
 
 def _clone(file: Placed) -> None:
     with open(file.source, "rb") as source, open(file.destination, "xb") as destination:
-        fcntl.ioctl(destination, _FICLONE, source.fileno())
+        clone(source.fileno(), destination.fileno())
     _dress(file)
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pathlib
 import typing as t
@@ -46,6 +47,8 @@ def adopted(host: Host, donor: pathlib.Path, **settings: t.Any) -> None:
     )
     assert host.forge.requests == []
     assert host.asides() == {}
+    [copied] = json.loads(host.layout.models_progress.read_text())["files"]
+    assert (copied["from"], copied["state"], copied["fetched"]) == (donor.as_uri(), "whole", 4096)
 
 
 def test_a_file_of_another_name_below_models_dir(host: Host) -> None:
