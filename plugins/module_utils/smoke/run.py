@@ -130,10 +130,7 @@ class Smoke:
         """Do it; the report's ``faults`` say what is wrong with the build. Raises FleetError for what is in the way."""
         context = self._context
         report = Report(context.build_name, notes=self._notes())
-        self._clear()
-        for directory in (self._place, context.layout.data_cache, context.layout.models):
-            directory.mkdir(parents=True, exist_ok=True)
-        run = pathlib.Path(tempfile.mkdtemp(dir=self._place, prefix=_RUN_PREFIX))
+        run = self._new_run()
         try:
             self._prepare(run)
             before, since = look(context), time.time()
@@ -149,6 +146,20 @@ class Smoke:
         if serving != self._context.build_name:
             notes.append(f"the build that serves is {serving or 'none'}; this is {self._context.build_name}")
         return [note for note in notes if note]
+
+    def _new_run(self) -> pathlib.Path:
+        """A directory for what this run writes. Raises FleetError where this user may not."""
+        self._clear()
+        try:
+            for directory in (self._place, self._context.layout.data_cache, self._context.layout.models):
+                directory.mkdir(parents=True, exist_ok=True)
+            return pathlib.Path(tempfile.mkdtemp(dir=self._place, prefix=_RUN_PREFIX))
+        except OSError as error:
+            raise FleetError(
+                f"can not be written ({error.strerror})",
+                where=str(error.filename),
+                remedy="Run it as the user that ComfyUI runs as: become_user",
+            ) from error
 
     def _clear(self) -> None:
         """Remove what killed runs left, and what is kept of builds that are gone."""

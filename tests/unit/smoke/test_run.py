@@ -154,6 +154,15 @@ def test_a_build_that_is_not_there(host: Host) -> None:
         host.run()
 
 
+def test_a_user_who_may_not_write(host: Host) -> None:
+    host.context()
+    host.layout.data.mkdir()
+    # In place of permissions, which root does not know.
+    (host.layout.data / "smoke").write_text("")
+    with pytest.raises(FleetError, match=r"data/smoke: can not be written.*become_user"):
+        host.run()
+
+
 def test_the_manager_of_a_trial_installs_nothing(host: Host) -> None:
     lines = "import folder_paths, os\nroot = folder_paths.get_directory('user')\nNODE_CLASS_MAPPINGS = {}\n"
     show = "".join(f"print(open(os.path.join(root, {name!r})).read())\n" for name in manager.FILES)
