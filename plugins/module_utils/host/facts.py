@@ -77,8 +77,10 @@ def find_python(version: str, preferred: str | None = None) -> pathlib.Path | No
     names += [f"{directory}/python{minor}" for directory in _PYTHON_DIRECTORIES]
     names += [f"python{minor}", "python3", os.path.realpath(sys.executable)]
     for pattern in _PYTHON_GLOBS:
-        expanded = pathlib.Path(pattern.format(version=minor)).expanduser()
-        names += [str(path / f"python{minor}") for path in sorted(pathlib.Path("/").glob(str(expanded)[1:]))]
+        expanded = os.path.expanduser(pattern.format(version=minor))
+        # A user of a container may have no home.
+        places = sorted(pathlib.Path("/").glob(expanded[1:])) if os.path.isabs(expanded) else []
+        names += [str(path / f"python{minor}") for path in places]
     for name in dict.fromkeys(names):
         found = shutil.which(os.path.expanduser(name))
         if found and _version_fits(_python_version(found), version):
