@@ -76,7 +76,7 @@ docs: setup-test ## The documentation of modules, roles and playbooks, and the c
 	$(BIN)/python -m tests.checks.role_docs
 
 .PHONY: units
-units: setup-test ## The tests of tests/unit.
+units: setup-test debian ## The tests of tests/unit.
 	$(BIN)/python -m pytest -n $(JOBS) $(PYTEST) tests/unit
 
 .PHONY: sanity
