@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import collections.abc as c
 import concurrent.futures
+import dataclasses
 import random
 import threading
 import time
@@ -38,6 +39,9 @@ NEWS_SECONDS = 1.0
 _LONGEST_NEWS = 16 << 20
 # Who is asked for news beside the seed each time: enough to find a copy, few enough for a site of hundreds.
 _ASKED = 8
+# All wait for the slowest of them, so a host that has gone is left alone for a while.
+NEWS_TIMEOUT_SECONDS = 5.0
+SILENT_SECONDS = 30.0
 PAUSE_SECONDS = (0.3, 1.0)
 # A seed that can not be reached, and one whose run does not begin.
 UNREACHED_SECONDS = 30.0
@@ -60,19 +64,24 @@ class Peers:
         credentials = {urllib.parse.urlsplit(peer.url).netloc: token for peer in peers}
         # The bytes are checked by their hash, and the site's own network is what the user has chosen.
         self._access = Access(credentials, allow_http=True, timeout=10.0, proxies=False)
+        self._news_access = dataclasses.replace(self._access, timeout=NEWS_TIMEOUT_SECONDS)
         self._news: dict[str, News] = {}
+        # When to ask a peer again that was silent for news, or had no upload free.
+        self._silent: dict[str, float] = {}
+        self._busy: dict[str, float] = {}
         self._fault = ""
         self._asked = 0.0
         self._heard = self._begun = time.monotonic()
         self._broken: dict[tuple[str, str], int] = {}
         self._lock = threading.Lock()
+        self._turns = threading.Lock()
 
     def fetch(self, model: Model, take: Take) -> bool:
         """Whether a peer has given it; where not, this host is to get it from its source. Raises NotGiven."""
         while not self._cancelled.is_set():
             self._ask_for_news()
             holders = self._holders(model)
-            if any(self._take(peer, model, take) for peer in holders):
+            if any(self._take(peer, model, take) for peer in holders if self._may_ask(peer)):
                 return True
             if not holders and not self._is_coming(model):
                 return False
@@ -88,6 +97,15 @@ class Peers:
         ]
         return random.sample(found, len(found))
 
+    def _may_ask(self, peer: Peer) -> bool:
+        """Who was busy is asked by one download of this host at a time: the others need not each be told."""
+        with self._turns:
+            if _is_later(self._busy, peer):
+                return False
+            if peer.name in self._busy:
+                self._busy[peer.name] = time.monotonic() + random.uniform(*PAUSE_SECONDS)
+            return True
+
     def _take(self, peer: Peer, model: Model, take: Take) -> bool:
         key = (peer.name, model.sha256)
         try:
@@ -96,10 +114,14 @@ class Peers:
             self._broken[key] = _MOST_BROKEN
             self._fault = f"the copy of {peer.name} is damaged: {fault.what}"
         except HttpFault as fault:
-            if fault.status != _BUSY:
+            if fault.status == _BUSY:
+                self._busy[peer.name] = time.monotonic() + random.uniform(*PAUSE_SECONDS)
+            else:
                 self._broken[key] = self._broken.get(key, 0) + 1
                 self._fault = fault.what
         else:
+            # Its upload is free again, for the next download of this host.
+            self._busy.pop(peer.name, None)
             return True
         return False
 
@@ -148,7 +170,7 @@ class Peers:
         with self._lock:
             if time.monotonic() - self._asked < NEWS_SECONDS:
                 return
-            others = [peer for peer in self._peers.values() if peer != self._seed]
+            others = [peer for peer in self._peers.values() if peer != self._seed and not _is_later(self._silent, peer)]
             asked = random.sample(others, min(_ASKED, len(others))) + ([self._seed] if self._seed else [])
             with concurrent.futures.ThreadPoolExecutor(_ASKED + 1) as pool:
                 heard = list(pool.map(self._hear, asked))
@@ -159,15 +181,22 @@ class Peers:
             self._asked = time.monotonic()
 
     def _note(self, peer: Peer, news: News | None) -> None:
-        self._news.pop(peer.name, None)
-        if news is not None:
+        if news is None:
+            self._news.pop(peer.name, None)
+            self._silent[peer.name] = time.monotonic() + SILENT_SECONDS
+        else:
             self._news[peer.name] = news
 
     def _hear(self, peer: Peer) -> News | None:
         try:
-            with request(f"{peer.url}{NEWS_PATH}", self._access) as answer:
+            with request(f"{peer.url}{NEWS_PATH}", self._news_access) as answer:
                 return read_news(answer.read_all(_LONGEST_NEWS))
         except (HttpFault, ValueError, KeyError) as fault:
             if peer == self._seed:
                 self._fault = fault.what if isinstance(fault, HttpFault) else f"{peer.url} says no news ({fault})"
             return None
+
+
+def _is_later(until: c.Mapping[str, float], peer: Peer) -> bool:
+    """Whether the time to ask a peer again is still to come."""
+    return time.monotonic() < until.get(peer.name, 0.0)

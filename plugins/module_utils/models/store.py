@@ -136,7 +136,9 @@ class Store:
 
         def take(url: str, access: Access) -> None:
             file.comes_from(url)
-            Transfer(model, part, access, self._cancelled, attempts=2, budget=self._budget.single()).run(url)
+            budget = self._budget.single()
+            # Who is busy is not waited for: another peer may have it.
+            Transfer(model, part, access, self._cancelled, attempts=2, budget=budget, longest_wish=0.0).run(url)
 
         try:
             return self._peers.fetch(model, take)

@@ -30,7 +30,8 @@ _LONGEST_WISH_SECONDS = 300.0
 class Transfer:
     """What is fetched, and how. cancelled: set when the batch is given up.
 
-    budget: of the host, where a large file may have several connections; None: it has one, at any speed.
+    budget: of the host, where a large file may have several connections; None: it has one, at any speed. longest_wish:
+    the seconds up to which a server's Retry-After is kept to.
     """
 
     model: Model
@@ -39,6 +40,7 @@ class Transfer:
     cancelled: threading.Event
     attempts: int = ATTEMPTS
     budget: Connections | None = None
+    longest_wish: float = _LONGEST_WISH_SECONDS
 
     def run(self, url: str) -> None:
         """Bring the part to the model's bytes. Raises HttpFault or WrongBytes; its part then has nothing wrong."""
@@ -73,7 +75,7 @@ class Transfer:
         ceiling = min(_LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**failures)
         if fault.retry_after is None:
             seconds = random.uniform(ceiling / 2, ceiling)
-        elif fault.retry_after > _LONGEST_WISH_SECONDS:
+        elif fault.retry_after > self.longest_wish:
             raise HttpFault(f"{fault.what}, and asks to come back in {fault.retry_after:.0f} s", status=fault.status)
         elif fault.retry_after > 0:
             # A little later than it says: it has said the same to others.

@@ -250,6 +250,42 @@ def test_who_is_busy_is_waited_for(site: Site) -> None:
     assert site.host.gets("/models/") == []
 
 
+def test_a_busy_host_is_asked_by_one_download_at_a_time(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peers, "PAUSE_SECONDS", (0.1, 0.1))
+    models = [site.host.model(f"{number}.safetensors", size=SIZE, seed=str(number)) for number in range(8)]
+    giver, taker = site.member("giver"), site.member("taker")
+    converge(giver.context(*models))
+    server = site.serves(giver, *models, uploads=1)
+    asked: list[float] = []
+    acquire = server.uploads.acquire
+
+    def is_free(blocking: bool = True) -> bool:
+        asked.append(time.monotonic())
+        return len(asked) > 13 and acquire(blocking)
+
+    monkeypatch.setattr(server.uploads, "acquire", is_free)
+    known = (Peer("giver", url_of(server)),)
+    converge(taker.context(*models, peers=known, peers_token=TOKEN, seed="giver"))
+    assert asked[12] - asked[7] > 0.35, "at first they all ask, then one every 0.1 s"
+
+
+def test_a_host_that_has_gone_keeps_nobody_waiting(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peers, "NEWS_TIMEOUT_SECONDS", 0.5)
+    model = site.host.model("one.safetensors", size=SIZE)
+    seed, taker = site.member("seed"), site.member("taker")
+    server, own = site.serves(seed, model), site.serves(taker, model)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        known = (Peer("seed", url_of(server)), Peer("gone", f"http://127.0.0.1:{silent.getsockname()[1]}"))
+        context = taker.context(model, peers=known, seed="seed", peers_token=TOKEN)
+        threading.Timer(1.0, lambda: converge(site.context(seed, model, None, taker=own))).start()
+        converge(context)
+        silent.settimeout(0)
+        silent.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            silent.accept()
+    assert stored(taker, model) == stored(seed, model)
+
+
 def test_a_seed_that_fails_says_why_to_all(site: Site) -> None:
     model = site.host.model("one.safetensors", size=SIZE)
     seed, other = site.member("seed"), site.member("other")
