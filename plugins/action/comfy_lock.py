@@ -122,6 +122,8 @@ class ActionModule(ControlNodeAction):
         after = make_lock(spec.normalized, before, self._resolution(options, task_vars, spec.normalized["policy"]))
         if after == before:
             return after, []
+        for line in lock_file.changes(before, after) if before else ():
+            display.display(line)
         action = {"part": "lock", "action": "change" if before else "create", "name": path.name}
         return after, [{**action, "before": _summary(before), "after": _summary(after)}]
 

@@ -16,6 +16,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document impor
 
 Document = dict[str, t.Any]
 _SHOWN = 80
+_DIGITS = 12
 
 
 def lock_path(directory: pathlib.Path, version: str) -> pathlib.Path:
@@ -45,6 +46,39 @@ def write(path: pathlib.Path, document: Document) -> None:
 def differences(lock: Document, spec: Document) -> list[str]:
     """What the spec says otherwise than when the lock was made: JSON pointers with before and after; empty: it fits."""
     return list(_differences("", lock["spec"], spec))
+
+
+def changes(before: Document, after: Document) -> list[str]:
+    """What moved from one lock to the next, a line for each part in which anything did."""
+    old, new = _contents(before), _contents(after)
+    lines = {part: _moves(old.get(part, {}), new.get(part, {})) for part in dict.fromkeys([*new, *old])}
+    return [f"{part}: {'; '.join(moves)}" for part, moves in lines.items() if moves]
+
+
+# Version or commit, and what tells files of one version apart.
+_Content = dict[str, tuple[str, str | None]]
+
+
+def _contents(lock: Document) -> dict[str, _Content]:
+    checkouts = [("ComfyUI", lock["core"]), *((node["directory"], node) for node in lock["nodes"])]
+    targets = {
+        f"target {name}": {each["name"]: (each["version"], each["sha256"]) for each in target["packages"]}
+        for name, target in lock["targets"].items()
+    }
+    return {
+        "core and nodes": {name: (checkout["commit"][:_DIGITS], None) for name, checkout in checkouts},
+        **targets,
+        "models": {model["name"]: (model["sha256"][:_DIGITS], None) for model in lock["models"]},
+    }
+
+
+def _moves(before: _Content, after: _Content) -> list[str]:
+    both = sorted(before.keys() & after.keys())
+    moved = [f"{name} {before[name][0]} -> {after[name][0]}" for name in both if before[name][0] != after[name][0]]
+    replaced = [name for name in both if before[name] != after[name] and before[name][0] == after[name][0]]
+    added = [f"{name} {after[name][0]}" for name in sorted(after.keys() - before.keys())]
+    parts = {"": moved, "added ": added, "removed ": sorted(before.keys() - after.keys()), "other files of ": replaced}
+    return [f"{word}{', '.join(names)}" for word, names in parts.items() if names]
 
 
 def _differences(pointer: str, before: t.Any, after: t.Any) -> c.Iterator[str]:

@@ -152,3 +152,19 @@ def test_differences_are_pointers_with_before_and_after() -> None:
         '/models: added "b"',
     ]
     assert lock_file.differences({"spec": before}, before) == []
+
+
+def test_what_moved_from_one_lock_to_the_next() -> None:
+    before, after = document(), document()
+    after["nodes"][0]["commit"] = "3" * 40
+    packages = after["targets"]["default"]["packages"]
+    packages[0] = {**PACKAGE, "version": "2.1"}
+    before["targets"]["default"]["packages"] += [{**PACKAGE, "name": "brush"}, {**PACKAGE, "name": "easel"}]
+    packages += [{**PACKAGE, "name": "ink"}, {**PACKAGE, "name": "easel", "sha256": "c" * 64}]
+    after["models"] = []
+    assert lock_file.changes(before, after) == [
+        "core and nodes: palette 222222222222 -> 333333333333",
+        "target default: colours 2.0 -> 2.1; added ink 2.0; removed brush; other files of easel",
+        "models: removed one",
+    ]
+    assert lock_file.changes(before, before) == []
