@@ -76,6 +76,8 @@ class Store:
         """
         file = watched or File(name, model.size)
         with self._alone(model, name), _faults_of_the_disk(name):
+            if self._is_there(model):
+                return
             if copy or not self._share(model, donor, name):
                 with Part(self._layout.partial, model.sha256) as part, file.receiving(part):
                     file.comes_from(donor.as_uri())

@@ -272,17 +272,26 @@ def test_a_shared_root_has_the_bytes_once(host: Host, tmp_path: pathlib.Path) ->
     assert blob(Layout(tmp_path / "volume"), model["sha256"]).is_file()
 
 
-def test_a_host_that_waited_for_another_takes_what_that_one_has_brought(host: Host, tmp_path: pathlib.Path) -> None:
+@pytest.mark.parametrize("adopts", [False, True])
+def test_a_host_that_waited_for_another_takes_what_that_one_has_brought(
+    host: Host, adopts: bool, tmp_path: pathlib.Path
+) -> None:
     model = host.model("style.safetensors")
     host.layout = Layout(tmp_path / "one", shared_root=tmp_path / "volume")
     first = host.context(model)
     second = dataclasses.replace(first, layout=Layout(tmp_path / "two", shared_root=tmp_path / "volume"))
     second.home.mkdir(parents=True)
     (second.home / "folder_paths.py").write_bytes((first.home / "folder_paths.py").read_bytes())
+    donor = tmp_path / "volume" / "models" / "mine.bin"
+    if adopts:
+        donor.parent.mkdir(parents=True)
+        donor.write_bytes(host.forge.model("style.safetensors").content.data)
     planned = look(second)
     converge(first)
+    stored = host.stored(model).stat().st_ino
     apply(second, planned)
-    assert len(host.gets("/models/")) == 1
+    assert len(host.gets("/models/")) == (0 if adopts else 1)
+    assert host.stored(model).stat().st_ino == stored, "nobody writes what is there"
 
 
 def test_a_directory_that_can_not_be_written_is_said_before_anything_changes(
