@@ -189,6 +189,19 @@ def test_a_repository_in_a_place_of_its_own(host: Host, tmp_path: pathlib.Path) 
     valid([entry], tmp_path / "x.json")
 
 
+def test_a_file_of_the_hub_in_a_plain_directory(host: Host, tmp_path: pathlib.Path) -> None:
+    repository = host.forge.hub("org/clip")
+    file = repository.file("sub/model.safetensors", seed="clip")
+    repository.commit()
+    host.spec["env"] = {"HF_ENDPOINT": host.forge.hub_url, "HF_HUB_DISABLE_XET": "1"}
+    call = f"hf_hub_download('org/clip', {file.path!r}, local_dir=os.environ['MODELS_DIR'] + '/clip')"
+    host.nodes = {"own": f"import os, huggingface_hub\nhuggingface_hub.{call}\n{CLASSES}"}
+    [entry] = result(host.run())["models"]
+    assert entry["source"] == f"{host.forge.hub_url}/org/clip/resolve/main/{file.path}"
+    assert entry["target_path"] == f"$MODELS_DIR/clip/{file.path}"
+    valid([entry], tmp_path / "x.json")
+
+
 def test_the_next_sitecustomize_runs_as_if_there_were_no_other(host: Host) -> None:
     context = host.context()
     site = next((context.environment / "lib").glob("*/site-packages"))

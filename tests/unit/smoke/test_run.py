@@ -120,8 +120,8 @@ def test_a_workflow_that_fails(host: Host) -> None:
 
 def test_a_workflow_that_takes_too_long(host: Host) -> None:
     host.nodes["fails"] = FAILS.replace('raise ValueError("the tensor is too long")', "import time; time.sleep(600)")
-    faults = host.faults({"7": {"class_type": "Breaks", "inputs": {"width": 1}}}, workflow_seconds=0.5)
-    assert "workflow smoke.json: did not end within 0 s" in faults or "within 1 s" in faults
+    faults = host.faults({"7": {"class_type": "Breaks", "inputs": {"width": 1}}}, workflow_seconds=1.0)
+    assert "workflow smoke.json: did not end within 1 s" in faults
     assert nothing_left(host.layout.root)
 
 
@@ -139,10 +139,12 @@ def test_a_core_that_does_not_start(host: Host) -> None:
 
 
 def test_a_core_that_never_answers(host: Host) -> None:
-    host.nodes["waits"] = "print('waiting for nobody', flush=True)\nimport time\ntime.sleep(600)\n"
-    report = host.run(start_seconds=2.0)
+    # Quick to say so, whatever else this machine does.
+    waits = "print('waiting for nobody', flush=True)\nimport time\ntime.sleep(600)\n"
+    (host.context().home / "main.py").write_text(waits)
+    report = host.run(start_seconds=3.0)
     [fault] = report.faults
-    assert "does not answer within 2 s. Its last lines:" in str(fault)
+    assert "does not answer within 3 s. Its last lines:" in str(fault)
     assert "waiting for nobody" in str(fault)
     assert report.start is None
     assert nothing_left(host.layout.root)
