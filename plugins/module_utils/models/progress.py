@@ -14,6 +14,7 @@ import threading
 import time
 import typing as t
 
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.converge_lock import start_time
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.url import shown
 
 FORMAT = 1
@@ -141,7 +142,8 @@ class Progress:
     def document(self, finished: bool, broken: bool = False) -> dict[str, t.Any]:
         """The whole of it.
 
-        broken: the run has failed. rate: bytes per second of late. left: seconds, None where that can not be said.
+        start_time: with the pid it names the process. broken: the run has failed. rate: bytes per second of late. left:
+        seconds, None where that can not be said.
         """
         files = [file.document() for file in self._files]
         done = sum(file["done"] for file in files)
@@ -151,6 +153,7 @@ class Progress:
         return {
             "format": FORMAT,
             "pid": os.getpid(),
+            "start_time": start_time(os.getpid()),
             "began": round(self._began, 3),
             "seconds": round(time.monotonic() - self._begun, 1),
             "finished": finished,

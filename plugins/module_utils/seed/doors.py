@@ -47,7 +47,7 @@ def open_doors(layout: Layout, sha256s: frozenset[str], doors: Doors) -> str:
     close_doors(layout)
     listener = _listen(doors.address, doors.port)
     port = listener.getsockname()[1]
-    contents = Contents(layout, sha256s, time.time())
+    contents = Contents(layout, sha256s)
     with listener:
         _in_background(layout, lambda: Server(listener, contents, doors.token, doors.uploads, doors.rate).serve())
     host = f"[{doors.address}]" if ":" in doors.address else doors.address

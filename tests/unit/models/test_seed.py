@@ -54,7 +54,7 @@ class Site:
 
     def serves(self, member: Host, *models: locks.Document, **bounds: t.Any) -> Server:
         """Open a host's doors, in a thread."""
-        contents = Contents(member.layout, frozenset(model["sha256"] for model in models), time.time())
+        contents = Contents(member.layout, frozenset(model["sha256"] for model in models))
         server = Server(socket.create_server(("127.0.0.1", 0)), contents, TOKEN, bounds.pop("uploads", 4), **bounds)
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         self.stack.callback(server.server_close)
@@ -163,7 +163,7 @@ def test_so_many_files_at_a_time_and_so_many_bytes_per_second(site: Site) -> Non
 def test_the_doors_close_when_nobody_asks(site: Site) -> None:
     giver = site.member("giver")
     listener = socket.create_server(("127.0.0.1", 0))
-    server = Server(listener, Contents(giver.layout, frozenset(), time.time()), TOKEN, 1)
+    server = Server(listener, Contents(giver.layout, frozenset()), TOKEN, 1)
     begin = time.monotonic()
     server.serve(idle=0.3)
     server.server_close()
@@ -177,7 +177,7 @@ def test_news_of_a_run(site: Site) -> None:
     giver, model = site.member("giver"), site.host.model("one.safetensors", size=SIZE)
     lost = site.host.model("two.safetensors", size=SIZE)
     site.host.forge.fault("status", "/models/two*", status=404)
-    contents = Contents(giver.layout, frozenset({model["sha256"], lost["sha256"]}), time.time())
+    contents = Contents(giver.layout, frozenset({model["sha256"], lost["sha256"]}))
     assert (contents.news().run, contents.news().whole) == ("expected", frozenset())
     context = giver.context(model, lost)
     with Progress(giver.layout.models_progress) as progress:
@@ -195,7 +195,18 @@ def test_news_of_a_run(site: Site) -> None:
     with pytest.raises(SystemExit), Progress(giver.layout.models_progress):
         sys.exit(0)
     assert contents.news().run == "ended"
-    assert Contents(giver.layout, contents.sha256s, time.time() + 1).news().run == "expected", "it is of a run before"
+    assert Contents(giver.layout, frozenset()).news().run == "expected", "it is of a run before"
+
+
+def test_a_run_is_known_by_its_process_and_not_by_clocks(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    contents = Contents(host.layout, frozenset())
+    monkeypatch.setattr(time, "time", lambda: 1000.0)
+    with Progress(host.layout.models_progress):
+        monkeypatch.undo()
+        assert contents.news().run == "running", "the clock was set meanwhile, twice"
+        document = json.loads(host.layout.models_progress.read_text())
+    host.layout.models_progress.write_text(json.dumps({**document, "start_time": "1"}))
+    assert contents.news().run == "broken", "another process has its pid by now"
 
 
 # Taking
