@@ -12,7 +12,7 @@ import typing as t
 import pytest
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.comfyops.fleet.plugins.module_utils.models import connections, spans
+from ansible_collections.comfyops.fleet.plugins.module_utils.models import connections, spans, transfer
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.part import Part
 from tests.unit.models.conftest import Host, converge, entry
 
@@ -36,6 +36,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spans, "SHARE_SECONDS", 0.2)
     monkeypatch.setattr(spans, "WORTH_SECONDS", 0.1)
     monkeypatch.setattr(spans, "SMALLEST_SHARE", 50_000)
+    monkeypatch.setattr(transfer, "_PROGRESS", 1000)
 
 
 def ranged(host: Host) -> list[LoggedRequest]:
