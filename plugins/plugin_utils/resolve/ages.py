@@ -73,16 +73,17 @@ def _newest_neighbour(name: str, found: c.Sequence[Found], days: Days) -> str | 
     return max(near, key=lambda each: days[each], default=None)
 
 
-def _way(question: Question, old: c.Iterable[str], days: Days) -> str:
+def _way(question: Question, old: c.Collection[str], days: Days) -> str:
     """exclude_newer, where everything that is pinned exactly is of that time; else the pins have to move."""
     exact = {
         line.name for line in question.lines if any(s.operator in ("==", "===") for s in line.requirement.specifier)
     }
+    them = "them" if len(old) > 1 else "it"
     oldest = min(days[name] for name in old)
     last = max([days[name] for name in old] + [days[name] for name in exact & days.keys()])
     if last - oldest <= _TOGETHER:
-        return f'add to python "exclude_newer": "{last + _DAY}", or raise them'
-    return f"raise them, or ask for what there was in {_month(oldest)} as well"
+        return f'add to python "exclude_newer": "{last + _DAY}", or raise {them}'
+    return f"raise {them}, or ask for what there was in {_month(oldest)} as well"
 
 
 def _month(day: datetime.date) -> str:

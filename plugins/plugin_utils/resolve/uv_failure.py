@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import collections.abc as c
 import re
+import sys
 import typing as t
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
@@ -35,6 +36,17 @@ _NO_SOLUTION = "No solution found"
 # uv says on which hosts a requirement counts, inside of the package's name.
 _MARKER = re.compile(r"(?<=\w)\{[^{}]*\}")
 CONTRADICTION: t.Final = "requirements contradict each other"
+# Of uv itself, and of the machine that it runs on.
+_KNOWN_FAILURES: t.Final = (
+    (
+        re.compile(r"unexpected argument|invalid value .* for '--"),
+        f"Install a newer uv: {sys.executable} -m pip install -U uv",
+    ),
+    (
+        re.compile(r"initialize cache|No space left|Permission denied|Read-only file system|File too large"),
+        "Make room and let it be written, or set XDG_CACHE_HOME to a directory elsewhere",
+    ),
+)
 _SOMETHING_ELSE: t.Final = "Change one of these requirements, or leave one out"
 
 
@@ -52,7 +64,8 @@ def explain(messages: str, lines: c.Sequence[Line], indexes: Indexes, environmen
     if url and ("fetch" in text or "download" in text or "Request failed" in text):
         return _unreachable(failure, url[0])
     what = f"uv failed: {_shortened(text)}{listed(failure.naming_file())}"
-    return FleetError(what, where=environment.where)
+    remedy = next((way for words, way in _KNOWN_FAILURES if words.search(text)), "")
+    return FleetError(what, where=environment.where, remedy=remedy)
 
 
 def _plain(messages: str) -> str:

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Look into many wheels at once, of which no more is read than their metadata and the names of their files.
 
-What was seen is kept by the wheel's sha256, so that it is looked at once.
+What was seen is kept by the wheel's server and sha256, so that it is looked at once.
 """
 
 from __future__ import annotations
@@ -92,8 +92,10 @@ def read_member(file: ListedFile, path: str, access: Access) -> bytes | None:
 
 
 def _kept_or_seen(file: ListedFile, access: Access, cache: pathlib.Path, session: Session) -> Look:
-    # Of a file without a published hash: the URL, under which indexes have one file for ever.
-    key = file.sha256 or f"url-{hashlib.sha256(file.url.encode()).hexdigest()}"
+    # A hash is what an index says: a wrong one must not become another server's word. Of a file without one it is the
+    # URL, under which indexes have one file for ever.
+    said = f"{urllib.parse.urlsplit(file.url).netloc} {file.sha256}" if file.sha256 else file.url
+    key = hashlib.sha256(said.encode()).hexdigest()
     record = cache / "wheel-looks" / f"{key}.json"
     known = _recorded(record)
     if known is None:

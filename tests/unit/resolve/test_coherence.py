@@ -210,7 +210,7 @@ def test_a_pin_years_older_than_what_it_works_with_is_said_with_the_line_to_add(
     resolver(core("hub", "leaf==1.0"), spec=["diffusers==0.24.0"])
     assert old_pins(resolver) == [
         "diffusers 0.24.0 of 2023-11 is held years behind what it works with (hub 2.1.0 of 2026-10), which may not fit"
-        ' any more: add to python "exclude_newer": "2023-11-28", or raise them'
+        ' any more: add to python "exclude_newer": "2023-11-28", or raise it'
     ]
     resolver.notes.clear()
     then = resolver(core("hub", "leaf==1.0"), spec=["diffusers==0.24.0"], exclude_newer="2023-11-28", place="two")

@@ -38,6 +38,15 @@ def fault(resolver: Resolver, *demands: Demand, **given: t.Any) -> str:
     return str(caught.value)
 
 
+def test_a_cache_that_cannot_be_written_says_what_to_do(resolver: Resolver) -> None:
+    resolver.default.wheel("box", "1.0")
+    (resolver.directory / "one").mkdir()
+    (resolver.directory / "one" / "cache").write_text("no directory")
+    text = fault(resolver, core("box"))
+    assert text.startswith(f"{WHERE}uv failed: Failed to initialize cache at ")
+    assert text.endswith("or set XDG_CACHE_HOME to a directory elsewhere")
+
+
 def test_a_package_that_is_not_there(resolver: Resolver) -> None:
     resolver.default.wheel("box", "1.0", requires=["lidd"])
     text = fault(resolver, node("a", "box"))

@@ -255,6 +255,17 @@ def test_an_archive_that_breaks_its_readers_is_no_wheel(forge: Forge, tmp_path: 
         assert "is no wheel: " in str(look)
 
 
+def test_what_one_server_says_of_a_hash_is_not_believed_of_another(forge: Forge, tmp_path: Path) -> None:
+    own = forge.index().wheel("box", "1.0", requires=["lid"])
+    other = forge.index("other").wheel("box", "1.0", requires=["evil"])
+    lie = ListedFile(other.filename, other.url.replace("127.0.0.1", "localhost"), sha256=own.sha256)
+    looks = [look_into([file], ACCESS, tmp_path)[0] for file in (lie, listed(own, sha256=own.sha256))]
+    assert [b"Requires-Dist: evil" in getattr(look, "metadata", b"") for look in looks] == [True, False]
+    forge.forget_requests()
+    look_into([lie, listed(own, sha256=own.sha256)], ACCESS, tmp_path)
+    assert forge.requests == []
+
+
 def test_many_are_read_at_once_with_word_of_how_far_it_is(forge: Forge, tmp_path: Path) -> None:
     names = ("box", "lid", "cap", "cup", "mug", "jar")
     releases = [forge.index().wheel(name, "1.0", modules={f"{name}.py": "#" * 400_000}) for name in names]
