@@ -18,7 +18,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.change import Plan,
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, fail, raise_all
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.converge_lock import ConvergeLock
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import Layout
-from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import disk_fault, obstacles
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import disk_fault, obstacles, unreadable
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -26,7 +26,7 @@ if t.TYPE_CHECKING:
 Look = c.Callable[[], Plan]
 Apply = c.Callable[[Plan], None]
 # Those of the machine, not of this program.
-DISK_FAULTS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE})
+DISK_FAULTS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE, errno.EACCES, errno.EPERM})
 
 
 def converge(module: AnsibleModule, layout: Layout, look: Look, apply: Apply, **result: t.Any) -> t.NoReturn:
@@ -46,6 +46,7 @@ def converge(module: AnsibleModule, layout: Layout, look: Look, apply: Apply, **
 
 
 def _converged(module: AnsibleModule, layout: Layout, look: Look, apply: Apply) -> Plan:
+    raise_all(unreadable(layout))
     plan = look()
     raise_all(obstacles(layout, plan))
     if module.check_mode or not plan.changes:

@@ -19,7 +19,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.current import plan
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import Failures, FleetError, failures, raise_all
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.context import Context
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.serving import serving_build
-from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import obstacles
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import disk_fault, obstacles, unreadable
 from ansible_collections.comfyops.fleet.plugins.module_utils.models import observe as models_observe
 from ansible_collections.comfyops.fleet.plugins.module_utils.models import plan as models_plan
 from ansible_collections.comfyops.fleet.plugins.module_utils.nodes import observe as nodes_observe
@@ -78,6 +78,7 @@ def drift_of(context: Context, fixed_home: pathlib.Path | None, switch: bool) ->
 
     Raises FleetError, or Failures with what each part could not look at: "could not look" is never "in sync".
     """
+    raise_all(unreadable(context.layout))
     looks: dict[str, c.Callable[[], Plan]] = {
         "core": lambda: core_plan.plan(context, core_observe.observe(context)),
         "nodes": lambda: nodes_plan.plan(context, nodes_observe.observe(context)),
@@ -100,4 +101,6 @@ def _fault(part: str, error: BaseException | None) -> list[FleetError]:
         return []
     if isinstance(error, FleetError):
         return error.faults if isinstance(error, Failures) else [error]
+    if isinstance(error, OSError):
+        return [disk_fault(error, part)]
     return [FleetError(f"could not look ({type(error).__name__}: {error})", where=part)]

@@ -175,7 +175,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.garbage.observe imp
 )
 from ansible_collections.comfyops.fleet.plugins.module_utils.garbage.plan import Rules, plan, unknown
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import Layout
-from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import freed
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import disk_fault, freed, unreadable
 
 OPTIONS = {
     **arguments.ROOT,
@@ -234,12 +234,15 @@ def main() -> None:
     layout = arguments.layout_from(module.params)
     look = Look(module.params)
     try:
+        raise_all(unreadable(layout))
         if module.params["state"] == "named":
             module.exit_json(changed=False, named=needed(layout, rules_from(module.params)).result())
         planned = look()
         raise_all(planned.obstacles)
     except FleetError as error:
         fail(module, error)
+    except OSError as error:
+        fail(module, disk_fault(error, str(layout.root)))
     if module.params["state"] == "listed":
         module.exit_json(changed=False, notes=list(planned.notes), **look.result())
     converge(module, layout, look=look, apply=look.apply, **look.result())

@@ -119,10 +119,12 @@ def human(size: float) -> str:
 
 
 def disk_fault(error: OSError, where: str) -> FleetError:
-    """The fault of a file that could not be written; where: what it was for."""
+    """The fault of a file that could not be read or written; where: what it was for."""
     remedy = "Look at the file system, its mount and the kernel's log (dmesg), then run it again"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         remedy = "Free some room there and run it again: what has come is kept"
+    elif error.errno in (errno.EACCES, errno.EPERM):
+        remedy = f"Another user has made it: run as that one, or give it to user id {os.geteuid()} (as root: chown -R)"
     path = f"{error.filename}: " if error.filename else ""
     return FleetError(f"{path}{error.strerror or error}", where=where, remedy=remedy)
 
@@ -140,6 +142,33 @@ def unwritable(root: pathlib.Path, variable: str = "comfy_root") -> list[FleetEr
             "a directory of its own; become is yours to set in the inventory",
         )
     ]
+
+
+def unreadable(layout: Layout) -> list[FleetError]:
+    """A fault for each directory that this user may not look into: what is there would seem not to be there."""
+    inside = (layout.builds, layout.envs, layout.state, layout.store, layout.models)
+    # One that is closed closes what is in it.
+    return _closed((layout.root,)) or _closed(inside)
+
+
+def _closed(directories: c.Iterable[pathlib.Path]) -> list[FleetError]:
+    faults = []
+    for directory in directories:
+        try:
+            os.scandir(directory).close()
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except PermissionError:
+            faults.append(
+                FleetError(
+                    f"user id {os.geteuid()} may not look here",
+                    where=str(directory),
+                    remedy="Run as the user who made it (ansible_user, become), or let this one read it",
+                )
+            )
+        except OSError as error:
+            faults.append(disk_fault(error, str(directory)))
+    return faults
 
 
 def _why(place: pathlib.Path) -> str:
