@@ -13,7 +13,7 @@ author:
   - comfyops.fleet contributors (@comfyops)
 description:
   - Looks at core, nodes, packages, models and the build that serves, in one call, and returns the plan that would
-    bring the host to the lock. Nothing is written, and the network is not asked.
+    bring the host to the lock. Nothing is written, unless O(record=true), and the network is not asked.
   - It is the probe of the realize playbook and the source of the drift report.
   - Works on a host that has nothing yet.
 extends_documentation_fragment:
@@ -52,6 +52,12 @@ options:
     choices:
       report: Return it in RV(obstacles).
       fail: Fail, with all of it, before anything changes.
+  record:
+    description:
+      - Record which models were read and found to have which sha256, so that the modules which follow do not read them
+        again. It is a note in C(state/receipts), written when nothing stands in the way, and not in check mode.
+    type: bool
+    default: false
   python:
     description:
       - Path or name of an interpreter that is tried first for the environment.
@@ -164,6 +170,7 @@ failures:
   sample: []
 """
 
+import os
 import pathlib
 
 from ansible.module_utils.basic import AnsibleModule
@@ -171,6 +178,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.comfyops.fleet.plugins.module_utils import arguments
 from ansible_collections.comfyops.fleet.plugins.module_utils.drift import drift_of
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError, fail, raise_all
+from ansible_collections.comfyops.fleet.plugins.module_utils.models.receipt import record_reads
 
 OPTIONS = {
     **arguments.LOCK,
@@ -181,6 +189,7 @@ OPTIONS = {
     "switch": {"type": "bool", "default": True},
     "fixed_home": {"type": "path"},
     "obstacles": {"type": "str", "default": "report", "choices": ["report", "fail"]},
+    "record": {"type": "bool", "default": False},
     **arguments.PYTHON,
 }
 
@@ -190,9 +199,14 @@ def main() -> None:
     module = AnsibleModule(argument_spec=OPTIONS, supports_check_mode=True)
     fixed_home = pathlib.Path(module.params["fixed_home"]) if module.params["fixed_home"] else None
     try:
-        found = drift_of(arguments.context_from(module.params), fixed_home, bool(module.params["switch"]))
+        context = arguments.context_from(module.params)
+        found = drift_of(context, fixed_home, bool(module.params["switch"]))
         if module.params["obstacles"] == "fail":
             raise_all(found.obstacles())
+        if module.params["record"] and not module.check_mode:
+            # The directories that it makes are for others to read, whatever umask this user has.
+            os.umask(0o022)
+            record_reads(context.layout)
     except FleetError as error:
         fail(module, error)
     module.exit_json(changed=False, **found.result(bool(module._diff)))

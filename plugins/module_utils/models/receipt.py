@@ -142,6 +142,13 @@ class Receipts:
         self._saved = time.monotonic()
 
 
+def record_reads(layout: Layout) -> None:
+    """Record what this process has read, for the looks of others. Where that can not be written it costs only time."""
+    if _read_here:
+        with contextlib.suppress(OSError):
+            Receipts(layout, deep=False).save()
+
+
 def _holds(path: str, found: Record) -> bool:
     try:
         return found.holds(os.stat(path))

@@ -14,11 +14,13 @@ import tempfile
 import time
 
 import pytest
+from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import Layout
 from ansible_collections.comfyops.fleet.plugins.module_utils.models import receipt
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.apply import apply
+from ansible_collections.comfyops.fleet.plugins.modules import comfy_drift
 from tests.unit.models.conftest import Host, actions, converge, entry, look, named
 
 
@@ -172,6 +174,35 @@ def test_looking_writes_nothing(host: Host) -> None:
     look(context)
     look(host.context(host.model("style.safetensors"), deep=True))
     assert everything(host.directory / "root") == before
+
+
+@pytest.mark.parametrize("record", [True, False])
+def test_a_look_before_a_converge_may_record_what_it_has_read(
+    host: Host, record: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half a terabyte that is there by hand is read once, not once by each module of the run."""
+    model = host.model("style.safetensors")
+    path = host.file("loras/style.safetensors")
+    path.parent.mkdir(parents=True)
+    path.write_bytes(host.forge.model("style.safetensors").content.data)
+    context = host.context(model)
+    given = {"lock": dict(context.lock.document), "root": str(host.layout.root), "record": record}
+    for check_mode in (True, False):
+        with patch_module_args({**given, "_ansible_check_mode": check_mode}), pytest.raises(SystemExit):
+            comfy_drift.main()
+        assert host.layout.receipts.exists() == (record and not check_mode)
+    forget()
+    read: list[str] = []
+    original = receipt._read
+
+    def noted(path: str) -> str:
+        read.append(path)
+        return original(path)
+
+    monkeypatch.setattr(receipt, "_read", noted)
+    [adopt] = [change for change in look(context).changes if change.part == "models" and change.action == "adopt"]
+    assert adopt.before == str(path)
+    assert read == ([] if record else [str(path)])
 
 
 def everything(root: pathlib.Path) -> dict[str, tuple[int, int]]:
