@@ -12,8 +12,10 @@ import collections.abc as c
 import datetime
 import typing as t
 
+from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.owners import PACKAGE
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.demands import TORCH_FAMILY
+from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.index_builds import builds_in_index
 from ansible_collections.comfyops.fleet.plugins.plugin_utils.resolve.uv_resolution import Found, Question
 
 _APART: t.Final = datetime.timedelta(days=730)
@@ -37,10 +39,12 @@ def old_pins(question: Question, found: c.Sequence[Found]) -> str | None:
     days = {package.name: day for package in found if (day := _day_of(package))}
     held = {line.name for line in question.lines if any(s.operator in _HOLDING for s in line.requirement.specifier)}
     newer = {name: _newest_neighbour(name, found, days) for name in sorted(held & days.keys())}
-    old = {name: other for name, other in newer.items() if other and days[other] - days[name] >= _APART}
+    versions = {package.name: package.version for package in found}
+    apart = {name: other for name, other in newer.items() if other and days[other] - days[name] >= _APART}
+    packages = {package.name: package for package in found}
+    old = {name: other for name, other in apart.items() if _has_newer(question, packages[name])}
     if not old:
         return None
-    versions = {package.name: package.version for package in found}
     shown = [f"{name} {versions[name]} of {_month(days[name])}" for name in list(old)[:_SHOWN]]
     others = dict.fromkeys(f"{name} {versions[name]} of {_month(days[name])}" for name in old.values())
     more = f" and {len(old) - _SHOWN} more" if len(old) > _SHOWN else ""
@@ -48,6 +52,17 @@ def old_pins(question: Question, found: c.Sequence[Found]) -> str | None:
         f"{', '.join(shown)}{more} {'are' if len(old) > 1 else 'is'} held years behind what {_it(old)} with"
         f" ({', '.join(list(others)[:_SHOWN])}), which may not fit any more: {_way(question, old, days)}"
     )
+
+
+def _has_newer(question: Question, package: Found) -> bool:
+    """Whether there is a newer release that the target could have; else the pin is of the last one there was."""
+    from packaging.version import Version
+
+    try:
+        there = [Version(version) for version in builds_in_index(question, package)]
+    except FleetError:
+        return True
+    return any(version > Version(package.version) and not version.is_prerelease for version in there)
 
 
 def _it(old: c.Mapping[str, t.Any]) -> str:

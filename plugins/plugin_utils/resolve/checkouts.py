@@ -137,6 +137,7 @@ def _requirements(wanted: Wanted, tree: git.Tree, report: c.Callable[[str], None
     file = wanted.requirements if isinstance(wanted.requirements, str) else _DEFAULT_FILE
     if not tree.has(file):
         if wanted.requirements is True:
+            _tell_other_files(wanted, tree, report)
             return None, []
         raise FleetError(
             f"has no file {file!r} at {tree.commit[:12]}",
@@ -150,6 +151,16 @@ def _requirements(wanted: Wanted, tree: git.Tree, report: c.Callable[[str], None
         report,
         OfTree(tree),
     )
+
+
+def _tell_other_files(wanted: Wanted, tree: git.Tree, report: c.Callable[[str], None]) -> None:
+    """Which of several files is meant only a person knows, and without any the node may not work."""
+    others = _requirement_files(tree)
+    if others:
+        report(
+            f"{wanted.name}: has no {_DEFAULT_FILE}, so nothing is installed for it, but {', '.join(others)}: name one"
+            f' in its entry of custom_nodes ("requirements": "{others[0]}"), or none ("requirements": false)'
+        )
 
 
 def _includes(tree: git.Tree, file: str) -> c.Callable[[str], bytes]:

@@ -222,8 +222,17 @@ def test_exclude_newer_is_not_advised_where_it_would_rule_out_another_pin(resolv
     aged(resolver.default)
     resolver(core("frontend==1.53.6"), spec=["diffusers==0.24.0"])
     assert [note.rpartition(": ")[2] for note in old_pins(resolver)] == [
-        "raise them, or ask for what there was in 2023-11 as well"
+        "raise it, or ask for what there was in 2023-11 as well"
     ]
+
+
+def test_a_pin_of_the_last_release_that_there_was_is_no_news(resolver: Resolver) -> None:
+    aged(resolver.default)
+    resolver.default.wheel("matrix", "0.4", requires=["hub"], upload_time="2021-07-01T10:00:00Z")
+    resolver.default.wheel("matrix", "0.5rc1", requires=["hub"], upload_time="2026-07-01T10:00:00Z")
+    resolver.default.wheel("matrix", "0.5", tag="cp38-cp38-win_amd64", upload_time="2026-07-01T10:00:00Z")
+    resolver(core("matrix==0.4"))
+    assert old_pins(resolver) == []
 
 
 def test_old_packages_that_nobody_holds_back_are_no_news(resolver: Resolver) -> None:

@@ -193,5 +193,14 @@ def test_a_missing_requirement_file_names_those_that_are_there(forge: Forge, acc
     repository.commit({"requirements-no-cupy.txt": "one\n"})
     with pytest.raises(FleetError, match=r"has no file 'needs.txt'.*requirements-no-cupy.txt"):
         resolve(access, wanted(repository.url, requirements="needs.txt"))
-    assert resolve(access, wanted(repository.url)).lines == ()
+    told: list[str] = []
+    found = resolve_checkouts(access, [wanted(repository.url)], {}, lambda _each: False, told.append)["node:n"]
+    assert found.lines == ()
+    assert told[0] == (
+        "n: has no requirements.txt, so nothing is installed for it, but requirements-no-cupy.txt: name one in its"
+        ' entry of custom_nodes ("requirements": "requirements-no-cupy.txt"), or none ("requirements": false)'
+    )
+    told.clear()
+    resolve_checkouts(access, [wanted(repository.url, requirements=False)], {}, lambda _each: False, told.append)
+    assert not any("requirements-no-cupy" in line for line in told)
     assert resolve(access, wanted(repository.url, requirements="requirements-no-cupy.txt")).lines == ("one",)
