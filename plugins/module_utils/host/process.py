@@ -77,9 +77,7 @@ def run(
             extra_groups=None if user is None else [],
         )
     except FileNotFoundError as error:
-        raise FleetError(
-            f"{argv[0]} is not there", remedy=f"Install {pathlib.Path(argv[0]).name} on this host"
-        ) from error
+        raise _not_there(argv[0], cwd) from error
     try:
         stdout, stderr = process.communicate(stdin, timeout=timeout)
     except subprocess.TimeoutExpired as error:
@@ -92,6 +90,13 @@ def run(
     if check and completed.returncode != 0:
         raise ProcessFailed(argv, completed)
     return completed
+
+
+def _not_there(program: str, cwd: pathlib.Path | None) -> FleetError:
+    if cwd is not None and not cwd.is_dir():
+        remedy = "Somebody removed it at this moment; run it again"
+        return FleetError("the directory is not there", where=str(cwd), remedy=remedy)
+    return FleetError(f"{program} is not there", remedy=f"Install {pathlib.Path(program).name} on this host")
 
 
 def _environment(changes: c.Mapping[str, str | None]) -> dict[str, str]:
