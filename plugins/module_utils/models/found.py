@@ -26,7 +26,8 @@ class Found:
 
     text: as a change shows it; None where nothing is. stored: the sha256 of the file in the store that a link leads to,
     or that has the same inode. size: of a regular file, or of the one behind somebody's own link. foreign_link: whether
-    it is such a link. aside: bytes that are copied when it is put aside, because that is another file system.
+    it is such a link. aside: bytes that are copied when it is put aside, because that is another file system. writable:
+    somebody else could go on to write into it: it has other names, or an owner whom this user can not replace.
     """
 
     text: str | None
@@ -34,6 +35,7 @@ class Found:
     size: int | None = None
     foreign_link: bool = False
     aside: int = 0
+    writable: bool = False
 
 
 def look(path: pathlib.Path, layout: Layout, sha256: str) -> Found:
@@ -50,7 +52,8 @@ def look(path: pathlib.Path, layout: Layout, sha256: str) -> Found:
         return Found("a special file")
     aside = 0 if status.st_dev == device(layout.aside) else status.st_size
     stored = sha256 if same_file(status, blob(layout, sha256)) else None
-    return Found(f"other content, {human(status.st_size)}", stored, status.st_size, aside=aside)
+    writable = status.st_nlink > 1 or os.geteuid() not in (0, status.st_uid)
+    return Found(f"other content, {human(status.st_size)}", stored, status.st_size, aside=aside, writable=writable)
 
 
 def _look_at_link(path: pathlib.Path, layout: Layout) -> Found:

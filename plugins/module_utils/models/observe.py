@@ -155,7 +155,8 @@ def _spot(place: Place, found: Found, blobs: c.Mapping[str, Blob], hashes: c.Map
     if found.size is None or hashes.get(str(place.path)) != sha256:
         return Spot(found, fits=False, obstruction=obstruction(place, layout))
     reason = obstruction(place, layout)
-    copies = found.foreign_link or reason is not None or device(place.path) != device(layout.store)
+    elsewhere_too = found.foreign_link or found.writable or reason is not None
+    copies = elsewhere_too or device(place.path) != device(layout.store)
     return Spot(found, fits=True, adopt=True, adopt_copies=copies, obstruction=reason)
 
 

@@ -117,6 +117,7 @@ def test_a_file_with_another_name_of_its_own_is_copied_into_the_store(host: Host
     path.parent.mkdir(parents=True)
     other.write_bytes(host.forge.model("style.safetensors").content.data)
     os.link(other, path)
+    assert sum(need.size for need in look(host.context(model)).needs) == 4096
     converge(host.context(model))
     assert not other.samefile(host.stored(model)), "who has the other name may go on to write into it"
     assert os.access(other, os.W_OK)
