@@ -107,7 +107,7 @@ class Providers:
                 yield (
                     f"the module {group.module} comes from {provider} {found[provider].version} alone:"
                     f" {', '.join(shims)} would fill it too, and {'is' if len(shims) == 1 else 'are'} met without"
-                    f" content; {self._other_choice(group, [*shims, provider])}"
+                    f" content{self._other_choice(question, group, shims)}"
                 )
             yield from self._unused_accelerator(group, found)
             yield from self._other_accelerator(question, group, found)
@@ -265,10 +265,12 @@ class Providers:
                 way = f"; for that add to {_KEY} {json.dumps({group.module: better})}" if better else ""
                 yield f"{name} was made for {kind}, and the target's accelerator is {accelerator}{way}"
 
-    def _other_choice(self, group: Group, names: c.Sequence[str]) -> str:
+    def _other_choice(self, question: Question, group: Group, shims: c.Sequence[str]) -> str:
+        """What to write for one of those that are stood in for, where there is one that the target can have."""
         if group.module in self._settings.chosen:
-            return "python.providers says so"
-        return f"for another one add to {_KEY} {json.dumps({group.module: names[0]})}"
+            return "; python.providers says so"
+        other = next((name for name in shims if self._stock.fitting(question, name)), None)
+        return f"; for another one add to {_KEY} {json.dumps({group.module: other})}" if other else ""
 
     def _overlap_note(self, overlap: Overlap) -> str:
         first, second = overlap.packages

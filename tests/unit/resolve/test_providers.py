@@ -190,6 +190,15 @@ def test_the_spec_chooses(resolver: Resolver) -> None:
     assert "python.providers names opencv-contrib-python for cv2, and no package that fills it" in resolver.notes[-1]
 
 
+def test_a_choice_that_the_target_cannot_have_is_not_proposed(resolver: Resolver) -> None:
+    publish(resolver, "12.3.0", names=["pillow"], module="PIL")
+    resolver.default.sdist("pillow-simd", "9.5.0")
+    resolver(core("pillow", "Pillow-SIMD"))
+    assert [note.partition("): ")[2] for note in resolver.notes] == [
+        "the module PIL comes from pillow 12.3.0 alone: pillow-simd would fill it too, and is met without content"
+    ]
+
+
 def test_a_source_archive_is_stood_for_by_its_wheel(resolver: Resolver) -> None:
     """cupy and dlib have no wheels: nobody could ask for them without the spec's choice."""
     resolver.default.sdist("cupy", "13.6.0")
