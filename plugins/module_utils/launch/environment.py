@@ -59,7 +59,9 @@ _DROPPED = frozenset(
         *("COMFYUI_PATH", "COMFYUI_FOLDERS_BASE_PATH"),
     )
 )
-_DROPPED_BEGINNING = "PYTHON"
+_DROPPED_BEGINNINGS = ("PYTHON", "PIP_", "UV_")
+# What a node installs when it starts would be in the environment of all builds that share it.
+_INSTALL_NOTHING = {"PIP_NO_INDEX": "1", "UV_OFFLINE": "1"}
 # transformers and datasets have had variables of their own; all are read by what is installed somewhere.
 _OFFLINE = dict.fromkeys(("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE", "COMFY_OFFLINE"), "1")
 _GPU_VARIABLES = {"rocm": "HIP_VISIBLE_DEVICES"}
@@ -84,6 +86,7 @@ def run_environment(context: Context, inherited: c.Mapping[str, str], *, gpu: st
         **(_OFFLINE if is_offline(context) else {}),
         **({_GPU_VARIABLES.get(context.target.accelerator or "", _CUDA_GPUS): gpu} if gpu is not None else {}),
         **places,
+        **_INSTALL_NOTHING,
         "COMFY_CACHE_ROOT": str(context.layout.cache),
         "VIRTUAL_ENV": str(context.environment),
         "PATH": os.pathsep.join((str(context.environment / "bin"), kept.get("PATH") or os.defpath)),
@@ -119,4 +122,4 @@ def _spec_variables(context: Context, places: c.Mapping[str, str]) -> dict[str, 
 
 
 def _is_dropped(name: str) -> bool:
-    return name in _DROPPED or name.startswith(_DROPPED_BEGINNING)
+    return name in _DROPPED or name.startswith(_DROPPED_BEGINNINGS)

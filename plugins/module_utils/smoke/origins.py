@@ -18,7 +18,7 @@ import re
 import typing as t
 import urllib.parse
 
-GET, COMMAND, WRITE, MOVE, INTO = "get", "command", "write", "move", "into"
+GET, COMMAND, WRITE, MOVE, INTO, INSTALL = "get", "command", "write", "move", "into", "install"
 NAME, ORDER = "name", "order"
 _SECRET = re.compile(r"token|key|sig|secret|auth|pass|cred|expires|policy|x-amz|x-goog", re.IGNORECASE)
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".7z", ".rar", ".whl")

@@ -21,9 +21,15 @@ import logging
 import os
 import re
 import sys
+import types
 import typing as t
 
 _URL = re.compile(r"https?://[^\s'\"<>]+")
+# pip and uv as nodes call them, from the program's name on.
+_INSTALLS = re.compile(r"\b(?:pip3?|uv|conda) (?:.*? )?(?:install|uninstall|sync|add|remove)\b.*", re.DOTALL)
+_LONGEST_COMMAND = 300
+_SECRET = re.compile(r"//[^/@\s]*@")
+_NODE = re.compile(r"/custom_nodes/([^/]+)")
 _WRITING = os.O_WRONLY | os.O_RDWR
 # huggingface_hub asks with HEAD, and lets another library than Python's fetch.
 _METHODS = ("GET", "HEAD")
@@ -102,10 +108,23 @@ class Recorder:
 
     def _command(self, *arguments: t.Any) -> None:
         words = arguments[1] if len(arguments) > 1 else arguments[0]
-        words = words if isinstance(words, (list, tuple)) else [words]
-        for word in words:
-            for url in _URL.findall(os.fsdecode(word)):
+        texts = [os.fsdecode(word) for word in (words if isinstance(words, (list, tuple)) else [words])]
+        for text in texts:
+            for url in _URL.findall(text):
                 self.note("command", url)
+        found = _INSTALLS.search(" ".join(texts))
+        if found:
+            self.note("install", _node(sys._getframe()), _SECRET.sub("//", found[0])[:_LONGEST_COMMAND])
+
+
+def _node(frame: types.FrameType | None) -> str:
+    """The directory of the node whose code runs, by the files of the frames; empty where none is."""
+    while frame is not None:
+        found = _NODE.search(frame.f_code.co_filename)
+        if found:
+            return found[1]
+        frame = frame.f_back
+    return ""
 
 
 class HttpxLog(logging.Handler):

@@ -33,6 +33,11 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.nodes import manage
 from ansible_collections.comfyops.fleet.plugins.module_utils.smoke import recorder
 from ansible_collections.comfyops.fleet.plugins.module_utils.smoke.appeared import appeared, look
 from ansible_collections.comfyops.fleet.plugins.module_utils.smoke.entries import Finding, finding
+from ansible_collections.comfyops.fleet.plugins.module_utils.smoke.installs import (
+    changed_environment,
+    differences,
+    install_notes,
+)
 from ansible_collections.comfyops.fleet.plugins.module_utils.smoke.nodes import (
     node_faults,
     read_log,
@@ -40,6 +45,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.smoke.nodes import 
     with_classes,
 )
 from ansible_collections.comfyops.fleet.plugins.module_utils.smoke.origins import (
+    Event,
     origin_of,
     read_events,
     written_paths,
@@ -133,9 +139,12 @@ class Smoke:
         run = self._new_run()
         try:
             self._prepare(run)
-            before, since = look(context), time.time()
+            before, since, other = look(context), time.time(), differences(context)
             self._try(run, report)
-            report.findings = self._appeared(run, before, since)
+            events = read_events(_text(run / _EVENTS))
+            report.findings = self._appeared(run, events, before, since)
+            report.notes += install_notes(events)
+            report.faults += changed_environment(context, other)
         finally:
             report.log = str(self._keep(run) / _LOG)
         return report
@@ -249,8 +258,7 @@ class Smoke:
         seconds = round(time.monotonic() - began, 1)
         report.workflow = {"name": trial.workflow_name, "seconds": seconds, "outputs": outputs(entry)}
 
-    def _appeared(self, run: pathlib.Path, before: t.Any, since: float) -> list[Finding]:
-        events = read_events(_text(run / _EVENTS))
+    def _appeared(self, run: pathlib.Path, events: list[Event], before: t.Any, since: float) -> list[Finding]:
         found = appeared(self._context, before, written_paths(events), since, run)
         return [finding(self._context, item, origin_of(str(item.path), events)) for item in found]
 

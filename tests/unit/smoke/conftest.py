@@ -44,7 +44,7 @@ class Host:
         nodes = [locks.node(name, f"https://git.example/{name}", "b" * 40) for name in self.nodes]
         document = locks.lock(locks.checkout("https://git.example/core", "a" * 40), nodes)
         document["spec"].update(self.spec)
-        document["targets"]["default"]["accelerator"] = "cpu"
+        document["targets"]["default"] |= {"accelerator": "cpu", "python": f"3.{sys.version_info.minor}"}
         return document
 
     def context(self) -> Context:

@@ -99,6 +99,40 @@ def test_a_node_that_can_not_be_imported(host: Host) -> None:
     assert "quiet" not in faults
 
 
+INSTALLS = """
+import subprocess, sys
+index = "https://me:secret@index.example"
+subprocess.run([sys.executable, "-s", "-m", "pip", "install", "--index-url", index, "numpy<2"])
+subprocess.run("uv pip install torch", shell=True)
+NODE_CLASS_MAPPINGS = {}
+"""
+GETS_IN = """
+import pathlib, sys
+site = next(path for path in map(pathlib.Path, sys.path) if path.name == "site-packages" and "/envs/" in str(path))
+(site / "numpy-1.26.4.dist-info").mkdir(exist_ok=True)
+(site / "numpy-1.26.4.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\\nName: numpy\\nVersion: 1.26.4\\n")
+NODE_CLASS_MAPPINGS = {}
+"""
+
+
+def test_what_nodes_try_to_install_is_told(host: Host) -> None:
+    host.nodes |= {"eager": INSTALLS}
+    report = host.run()
+    assert report.faults == []
+    noted = [note for note in report.notes if "ran '" in note]
+    assert [note.partition("'")[2].partition("'")[0] for note in noted] == [
+        "pip install --index-url https://index.example numpy<2",
+        "uv pip install torch",
+    ]
+    assert all(note.startswith("eager ran ") for note in noted)
+
+
+def test_a_node_that_changes_the_environment_fails_the_trial(host: Host) -> None:
+    host.nodes |= {"sly": GETS_IN}
+    assert "a node has changed it: numpy is 1.26.4" in host.faults()
+    assert host.faults() == "", "it is no other than before"
+
+
 def test_a_node_that_is_not_tried(host: Host) -> None:
     host.spec["launch"]["args"] = ["--disable-all-custom-nodes"]
     assert "node quiet: ComfyUI has not tried to load it. Look at launch.args" in host.faults()
