@@ -14,11 +14,11 @@ import dataclasses
 import random
 import threading
 import time
-import urllib.parse
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.context import Peer
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.http import Access, HttpFault, request
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.url import origin
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import Model
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.answers import WrongBytes
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.origin import mirror_url
@@ -61,7 +61,8 @@ class Peers:
         self._peers = {peer.name: peer for peer in peers}
         self._seed = self._peers[seed] if seed else None
         self._cancelled = cancelled
-        credentials = {urllib.parse.urlsplit(peer.url).netloc: token for peer in peers}
+        # As the URL's host is looked up: in lower case, an IPv6 address without its brackets.
+        credentials = {"{1}:{2}".format(*origin(peer.url)): token for peer in peers}
         # The bytes are checked by their hash, and the site's own network is what the user has chosen.
         self._access = Access(credentials, allow_http=True, timeout=10.0, proxies=False)
         self._news_access = dataclasses.replace(self._access, timeout=NEWS_TIMEOUT_SECONDS)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
+import ipaddress
 import json
 import os
 import pathlib
@@ -84,7 +85,10 @@ def _identity(pid: int) -> dict[str, t.Any]:
 
 
 def _listen(address: str, port: int) -> socket.socket:
-    """A socket at the address, where it is one of this machine's; else (behind address translation) at all of them."""
+    """A socket at the address, where it is one of this machine's; else (behind address translation) at all of them.
+
+    At all of them, too, for a name that is a loopback address here alone: Debian's /etc/hosts says so of the own name.
+    """
     try:
         family, _kind, _protocol, _name, place = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0]
     except OSError as error:
@@ -93,20 +97,24 @@ def _listen(address: str, port: int) -> socket.socket:
             where="comfy_seed_address",
             remedy="Set comfy_seed_address of this host to the address at which the other hosts of its site reach it",
         ) from error
+    here = str(place[0])
+    is_own_name = address not in (here, "localhost") and ipaddress.ip_address(here.partition("%")[0]).is_loopback
+    return _bound("" if is_own_name else here, port, family)
+
+
+def _bound(address: str, port: int, family: int) -> socket.socket:
     try:
-        return socket.create_server(place[:2], family=family)
+        return socket.create_server((address, port), family=family)
     except OSError as error:
-        if _is_taken(error):
+        if error.errno == errno.EADDRNOTAVAIL and address:
+            return _bound("", port, family)
+        if error.errno in (errno.EADDRINUSE, errno.EACCES):
             raise FleetError(
                 f"port {port} is not free ({error.strerror})",
                 where="comfy_seed_port",
                 remedy="Set comfy_seed_port to another, or leave it out for any that is free",
             ) from error
-    return socket.create_server(("", port), family=family)
-
-
-def _is_taken(error: OSError) -> bool:
-    return error.errno in (errno.EADDRINUSE, errno.EACCES)
+        raise FleetError(f"nothing can listen at {address} ({error.strerror})", where="comfy_seed_address") from error
 
 
 def _in_background(layout: Layout, serve: t.Callable[[], None]) -> None:

@@ -297,6 +297,15 @@ def test_a_host_that_has_gone_keeps_nobody_waiting(site: Site, monkeypatch: pyte
     assert stored(taker, model) == stored(seed, model)
 
 
+def test_a_name_in_capitals_is_told_the_secret(site: Site) -> None:
+    model = site.host.model("one.safetensors", size=SIZE)
+    giver, taker = site.member("giver"), site.member("taker")
+    converge(giver.context(model))
+    known = (Peer("GPU1", url_of(site.serves(giver, model)).replace("127.0.0.1", "LocalHost")),)
+    converge(taker.context(model, peers=known, seed="GPU1", peers_token=TOKEN))
+    assert stored(taker, model) == stored(giver, model)
+
+
 def test_a_seed_that_fails_says_why_to_all(site: Site) -> None:
     model = site.host.model("one.safetensors", size=SIZE)
     seed, other = site.member("seed"), site.member("other")
@@ -408,3 +417,29 @@ def test_a_port_that_is_taken_and_an_address_that_is_none(host: Host, module: Ca
     assert "Set comfy_seed_address of this host" in failed["msg"]
     behind_translation = module(**{**options, "address": "192.0.2.7"})
     assert answer(behind_translation["url"].replace("192.0.2.7", "127.0.0.1") + "/news")[0] == 200
+
+
+def test_a_name_that_is_loopback_here_alone(host: Host, module: Callable[..., dict[str, t.Any]]) -> None:
+    options = {"lock": host.context().lock.document, "token": TOKEN}
+    # A way to write 127.0.0.1 that every machine knows, as Debian's machines know their own name for 127.0.1.1.
+    opened = module(**options, address="127.1")
+    assert answer(opened["url"].replace("127.1", "127.0.0.2") + "/news")[0] == 200, "others reach it"
+    opened = module(**options, address="127.0.0.1")
+    with pytest.raises(OSError, match="refused"):
+        answer(opened["url"].replace("127.0.0.1", "127.0.0.2") + "/news")
+
+
+def test_an_address_of_ipv6(host: Host, module: Callable[..., dict[str, t.Any]]) -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    model = host.model("one.safetensors", size=SIZE)
+    context = host.context(model)
+    converge(context)
+    opened = module(lock=context.lock.document, token=TOKEN, address="::1")
+    assert opened["url"].startswith("http://[::1]:")
+    taker = Host(host.forge, host.directory / "taker")
+    known = (Peer("seed", opened["url"]),)
+    converge(taker.context(model, peers=known, seed="seed", peers_token=TOKEN))
+    assert stored(taker, model) == stored(host, model)
