@@ -87,7 +87,7 @@ def wheels(target: Target) -> list[Package]:
 
 def waiting(layout: Layout) -> pathlib.Path:
     """Where files of a bundle arrive on a host, but models: they do beside the store."""
-    return layout.cache / "bundle"
+    return layout.own_cache / "bundle"
 
 
 def content_of(lock: Lock, targets: c.Iterable[Target], models: bool) -> dict[str, Named]:

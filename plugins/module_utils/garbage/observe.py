@@ -18,7 +18,7 @@ import typing as t
 from ansible_collections.comfyops.fleet.plugins.module_utils.builds import observe as builds
 from ansible_collections.comfyops.fleet.plugins.module_utils.bundle.names import waiting
 from ansible_collections.comfyops.fleet.plugins.module_utils.garbage.named import Named, names_of
-from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import REMOVED, Layout
+from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import OWN_CACHE, REMOVED, Layout
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.serving import lock_record, recorded_lock
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.space import freed
 from ansible_collections.comfyops.fleet.plugins.module_utils.packages.held import fetched, pushed
@@ -117,6 +117,8 @@ def _items(layout: Layout, names: c.Iterable[str], now: float) -> c.Iterator[Ite
     yield from _present(MODEL, (path for half in _children(layout.store) for path in _children(half)), now)
     for directory in (layout.partial, waiting(layout)):
         yield from _present(PART, (path for path in _children(directory) if path.is_file()), now)
+    others = (path for path in layout.cache.glob(f"{OWN_CACHE}*") if path != layout.own_cache)
+    yield from _present(PART, others, now)
     yield from _present(WHEEL, (path for path in _children(store_of(layout)) if path.is_dir()), now, also=list_of)
     for directory in (pushed(layout), fetched(layout)):
         yield from _present(FILE, _children(directory), now)

@@ -6,12 +6,16 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import pathlib
+import platform
 
 # What ComfyUI writes while it runs; outlives every build.
 DATA_DIRECTORIES = ("input", "output", "user", "temp")
 # What the name of a directory begins with while it is removed.
 REMOVED = ".removed."
+# What the name of a directory begins with that is one host's own in a cache that others may share.
+OWN_CACHE = "own-"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +66,14 @@ class Layout:
     def cache(self) -> pathlib.Path:
         """What can be fetched again: git mirrors, wheels, partial downloads."""
         return self.cache_dir or self.root / "cache"
+
+    @property
+    def own_cache(self) -> pathlib.Path:
+        """What of the cache is removed when a run is done with it: this host's own, for others may share the cache."""
+        if self.cache_dir is None:
+            return self.cache
+        host = hashlib.sha256(f"{platform.node()}:{self.root}".encode()).hexdigest()
+        return self.cache / f"{OWN_CACHE}{host[:12]}"
 
     @property
     def git_mirrors(self) -> pathlib.Path:

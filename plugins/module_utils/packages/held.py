@@ -37,7 +37,7 @@ def pushed(layout: Layout) -> pathlib.Path:
 
 def fetched(layout: Layout) -> pathlib.Path:
     """What was fetched and is not in the store yet, in the same form."""
-    return layout.cache / "fetched"
+    return layout.own_cache / "fetched"
 
 
 def named_by_content(directory: pathlib.Path, sha256: str | None, file: str | None) -> pathlib.Path:

@@ -38,7 +38,7 @@ _LOGS_KEPT = 20
 
 def uv_cache(layout: Layout) -> pathlib.Path:
     """uv's cache: what it has fetched and not brought into the store yet."""
-    return layout.cache / "uv"
+    return layout.own_cache / "uv"
 
 
 class Uv:
