@@ -15,6 +15,8 @@ if t.TYPE_CHECKING:
     Result = dict[str, t.Any]
 
 MODULE = "comfyops.fleet.comfy_seed"
+# Ansible's own, and mitogen's of the same names.
+_UNSYNCHRONIZED = ("free", "host_pinned")
 
 
 class ActionModule(ActionBase):
@@ -27,6 +29,11 @@ class ActionModule(ActionBase):
         result: Result = super().run(tmp, task_vars)
         options = dict(self._task.args)
         if options.get("state", "started") == "started":
+            # Hosts that do not wait for each other would close their doors while others take from them.
+            strategy = self._task.get_play().strategy
+            if strategy.rpartition(".")[2].endswith(_UNSYNCHRONIZED):
+                msg = f"comfy_seed needs the strategy linear, this play has {strategy}: leave out one of the two"
+                return {**result, "failed": True, "msg": msg}
             options.setdefault("token", run_token())
         done = self._execute_module(module_name=MODULE, module_args=options, task_vars=task_vars or {})
         return {**result, **done}

@@ -126,8 +126,9 @@ def test_whoever_has_the_models_gives_them(site: Site) -> None:
 
 
 def test_each_site_has_a_seed_of_its_own(site: Site) -> None:
-    sites = {name: {"comfy_site": "east" if name in NAMES[:2] else "west"} for name in NAMES[:4]}
-    site.hosts(NAMES[:4], **sites)
+    # 7 and "7" are one site: INI inventories give numbers, YAML ones what somebody wrote.
+    sites: list[t.Any] = ["east", "east", 7, "7"]
+    site.hosts(NAMES[:4], **{name: {"comfy_site": where} for name, where in zip(NAMES, sites, strict=False)})
     run = site.realize()
     assert run.returncode == 0, run.output
     assert all(site.has_all(name) for name in NAMES[:4])
@@ -155,6 +156,15 @@ def test_a_seed_that_is_killed_does_not_keep_the_others_waiting(site: Site) -> N
     assert "the run on the seed gpu1 has failed, or was killed" in run.output
     assert run.recap["gpu2"]["failed"] == 1
     assert site.doors() == []
+
+
+def test_hosts_that_do_not_wait_for_each_other_are_refused(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.hosts(NAMES[:2])
+    monkeypatch.setenv("ANSIBLE_STRATEGY", "free")
+    run = site.realize()
+    assert run.recap["gpu1"]["failed"] == run.recap["gpu2"]["failed"] == 1
+    assert "comfy_seed needs the strategy linear, this play has free" in " ".join(run.output.split())
+    assert set(site.fetched().values()) == {0}
 
 
 def test_check_mode_opens_no_doors(site: Site) -> None:
