@@ -150,12 +150,16 @@ class Peers:
         return news.run in (EXPECTED, RUNNING) or model.sha256 in news.whole
 
     def _refuse_silence(self, seed: Peer) -> None:
-        if time.monotonic() - self._heard > UNREACHED_SECONDS:
-            raise NotGiven(
-                f"the seed {seed.name} does not answer: {self._fault}",
-                remedy="Let the hosts of the site reach it there (comfy_seed_address, comfy_seed_port), "
-                "or run without comfy_seed",
-            )
+        if time.monotonic() - self._heard <= UNREACHED_SECONDS:
+            return
+        if self._heard > self._begun:
+            remedy = f"Run it again, without {seed.name} if it has gone: what is here already is not fetched again"
+            raise NotGiven(f"the seed {seed.name} answers no longer: {self._fault}", remedy=remedy)
+        raise NotGiven(
+            f"the seed {seed.name} does not answer: {self._fault}",
+            remedy="Let the hosts of the site reach it there (comfy_seed_address, comfy_seed_port), "
+            "or run without comfy_seed",
+        )
 
     def _refuse_delay(self, seed: Peer) -> None:
         if time.monotonic() - self._begun > EXPECTED_SECONDS:

@@ -72,12 +72,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer, to those who have the token."""
-        self.server.asked = time.monotonic()
         said = self.headers.get("Authorization", "").encode()
         model = _MODEL.fullmatch(self.path)
         if not hmac.compare_digest(said, f"Bearer {self.server.token}".encode()):
             self._say(http.HTTPStatus.UNAUTHORIZED)
-        elif self.path == NEWS_PATH:
+            return
+        self.server.asked = time.monotonic()
+        if self.path == NEWS_PATH:
             self._say(http.HTTPStatus.OK, self.server.contents.news().text().encode())
         elif model and (path := self.server.contents.file(model[2])):
             self._send(path, model[2])

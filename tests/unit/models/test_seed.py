@@ -26,10 +26,10 @@ import pytest
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.context import Context, Peer
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.converge_lock import start_time
-from ansible_collections.comfyops.fleet.plugins.module_utils.models import peers
+from ansible_collections.comfyops.fleet.plugins.module_utils.models import peers, store
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.progress import Progress
 from ansible_collections.comfyops.fleet.plugins.module_utils.seed.news import Contents, read_news
-from ansible_collections.comfyops.fleet.plugins.module_utils.seed.server import Server
+from ansible_collections.comfyops.fleet.plugins.module_utils.seed.server import Server, _Handler
 from tests.unit.models.conftest import Host, converge
 
 if t.TYPE_CHECKING:
@@ -165,8 +165,12 @@ def test_the_doors_close_when_nobody_asks(site: Site) -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     server = Server(listener, Contents(giver.layout, frozenset()), TOKEN, 1)
     begin = time.monotonic()
+    url = f"{url_of(server)}/news"
+    threading.Timer(0.1, lambda: answer(url, token="another")).start()
+    asked = server.asked
     server.serve(idle=0.3)
     server.server_close()
+    assert server.asked == asked, "who has no token keeps nothing open"
     assert 0.3 <= time.monotonic() - begin < 5
 
 
@@ -332,6 +336,47 @@ def test_a_seed_that_nobody_reaches(site: Site, monkeypatch: pytest.MonkeyPatch)
     wrong.token = "of another run"
     with pytest.raises(FleetError, match=r"the seed seed does not answer: .* answers 401"):
         converge(site.context(site.member("third"), model, "seed", seed=wrong))
+
+
+def test_a_seed_that_goes_away(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peers, "UNREACHED_SECONDS", 0.5)
+    model = site.host.model("one.safetensors", size=SIZE)
+    server = site.serves(site.member("seed"), model)
+    threading.Timer(0.3, lambda: setattr(server, "token", "of another run")).start()
+    with pytest.raises(
+        FleetError, match=r"seed answers no longer: .* answers 401.*Run it again, without seed"
+    ):
+        converge(site.context(site.member("other"), model, "seed", seed=server))
+
+
+def test_what_came_from_the_source_is_gone_on_with_from_a_peer(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "ATTEMPTS", 1)
+    model = site.host.model("one.safetensors", size=SIZE)
+    giver, taker = site.member("giver"), site.member("taker")
+    converge(giver.context(model))
+    whole, half = stored(giver, model), SIZE // 2
+    site.host.forge.fault("short-body", "/models/one*", after=half)
+    with pytest.raises(FleetError):
+        converge(taker.context(model))
+    # It would not be the model if the first half were asked for again.
+    giver.stored(model).chmod(0o644)
+    giver.stored(model).write_bytes(bytes(half) + whole[half:])
+    converge(site.context(taker, model, "giver", giver=site.serves(giver, model)))
+    assert stored(taker, model) == whole
+
+
+def test_who_takes_nothing_keeps_no_place(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_Handler, "timeout", 0.3)
+    model = site.host.model("large.safetensors", size=20_000_000)
+    giver = site.member("giver")
+    converge(giver.context(model))
+    server = site.serves(giver, model, uploads=1)
+    with socket.create_connection(("127.0.0.1", server.server_address[1])) as stuck:
+        target = place_of(server, model).removeprefix(url_of(server))
+        stuck.sendall(f"GET {target} HTTP/1.1\r\nAuthorization: Bearer {TOKEN}\r\n\r\n".encode())
+        stuck.recv(1)
+        assert answer(place_of(server, model), Range="bytes=0-0")[0] == 503
+        assert server.uploads.acquire(timeout=5)
 
 
 def test_a_proxy_of_the_environment_is_not_asked_for_the_neighbour(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
