@@ -343,9 +343,7 @@ def test_a_seed_that_goes_away(site: Site, monkeypatch: pytest.MonkeyPatch) -> N
     model = site.host.model("one.safetensors", size=SIZE)
     server = site.serves(site.member("seed"), model)
     threading.Timer(0.3, lambda: setattr(server, "token", "of another run")).start()
-    with pytest.raises(
-        FleetError, match=r"seed answers no longer: .* answers 401.*Run it again, without seed"
-    ):
+    with pytest.raises(FleetError, match=r"seed answers no longer: .* answers 401.*Run it again, without seed"):
         converge(site.context(site.member("other"), model, "seed", seed=server))
 
 
