@@ -146,6 +146,16 @@ def test_what_the_seed_can_not_fetch_nobody_asks_for(site: Site) -> None:
     assert site.doors() == []
 
 
+def test_what_the_seed_may_not_have_fails_all_before_anything_changes(site: Site) -> None:
+    site.hosts(NAMES[:3])
+    site.world.forge.fault("status", f"/models/{site.models[2].path}", status=403)
+    run = site.realize()
+    assert all((run.recap[name]["failed"], run.recap[name]["changed"]) == (1, 0) for name in NAMES[:3]), run.output
+    assert "The seed gpu1 may not fetch what this host lacks: " in " ".join(run.output.split())
+    assert len([request for request in site.world.forge.requests if request.status == 403]) == 1
+    assert site.doors() == []
+
+
 def test_a_seed_that_is_killed_does_not_keep_the_others_waiting(site: Site) -> None:
     site.hosts(NAMES[:2])
     site.world.forge.fault("stall", f"/models/{site.models[0].path}", after=1000)
