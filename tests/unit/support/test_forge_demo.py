@@ -10,7 +10,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -99,7 +98,7 @@ class Machine:
             try:
                 yield self._url(process)
             finally:
-                process.send_signal(signal.SIGINT)
+                process.terminate()
                 process.wait(timeout=10)
 
     @staticmethod
