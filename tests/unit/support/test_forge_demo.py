@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -98,7 +99,7 @@ class Machine:
             try:
                 yield self._url(process)
             finally:
-                process.terminate()
+                process.send_signal(signal.SIGINT)
                 process.wait(timeout=10)
 
     @staticmethod
