@@ -107,6 +107,14 @@ def remote(
     raise FleetError("no attempt was made", where=shown(url))
 
 
+def initialize_bare(directory: pathlib.Path) -> None:
+    """Make a directory a bare repository that git can work in, also where a git that was killed left part of one."""
+    directory.mkdir(parents=True, exist_ok=True)
+    clear_locks(directory)
+    # Safe to repeat. Of a part it can not be told by its files whether all are there: git writes objects/ last.
+    local(directory, "init", "--quiet", "--bare", "--template=", ".")
+
+
 def clear_locks(git_directory: pathlib.Path) -> None:
     """Remove lock files that a killed git left; one that still runs gets a few seconds to end by itself."""
     for lock in (*git_directory.glob("*.lock"), *git_directory.glob("refs/**/*.lock")):

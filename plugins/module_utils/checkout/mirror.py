@@ -56,7 +56,7 @@ def ensure_commit(
             # Others may have the same cache: a host that shares it, another run on the control node.
             with ConvergeLock(mirror / _FETCHING, f"fetch of {git.shown(repo)}", _FETCH_SECONDS):
                 if not has_commit(mirror, commit):
-                    _initialize(mirror)
+                    git.initialize_bare(mirror)
                     _fetch(mirror, reachable_at, commit, credentials)
     return mirror
 
@@ -68,14 +68,6 @@ def _lock_of(mirror: pathlib.Path) -> threading.Lock:
 
 def _reference(commit: str) -> str:
     return f"refs/locked/{commit}"
-
-
-def _initialize(mirror: pathlib.Path) -> None:
-    """Also repairs what a killed ``git init`` left: running it again is safe."""
-    if not (mirror / "HEAD").is_file() or not (mirror / "config").is_file():
-        mirror.mkdir(parents=True, exist_ok=True)
-        git.local(mirror, "init", "--quiet", "--bare", "--template=", ".")
-    git.clear_locks(mirror)
 
 
 def _fetch(mirror: pathlib.Path, url: str, commit: str, credentials: c.Mapping[str, str]) -> None:

@@ -150,11 +150,7 @@ def _alone(directory: pathlib.Path) -> c.Iterator[None]:
 
 def _initialize(directory: pathlib.Path, url: str) -> None:
     """Also repairs what a killed run left."""
-    if directory.is_dir():
-        git.clear_locks(directory)
-    if not (directory / "HEAD").is_file() or not (directory / "config").is_file():
-        directory.mkdir(parents=True, exist_ok=True)
-        git.local(directory, "init", "--quiet", "--bare", "--template=", ".")
+    git.initialize_bare(directory)
     settings = {
         "remote.origin.url": url,
         "remote.origin.promisor": "true",

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import time
 
+import pytest
+
+from ansible_collections.comfyops.fleet.plugins.module_utils.checkout import git
 from ansible_collections.comfyops.fleet.plugins.module_utils.checkout.mirror import (
     ensure_commit,
     has_commit,
@@ -45,6 +49,25 @@ def test_two_at_once_do_each_other_no_harm(host: Host, tmp_path: pathlib.Path) -
     assert all(has_commit(mirror, commit) for commit in commits)
     checked = subprocess.run(["git", "-C", str(mirror), "fsck"], capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stderr
+
+
+@pytest.mark.parametrize("lost", ["objects", "refs", "HEAD", "config", "config.lock"])
+def test_what_a_killed_git_init_left_is_made_whole(
+    host: Host, tmp_path: pathlib.Path, lost: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(git, "_LOCK_SECONDS", 0.1)
+    mirrors, url = tmp_path / "mirrors", host.core.url
+    mirror = mirror_path(mirrors, url)
+    mirror.mkdir(parents=True)
+    subprocess.run(["git", "init", "--quiet", "--bare", "--template=", str(mirror)], check=True)
+    if (mirror / lost).is_dir():
+        shutil.rmtree(mirror / lost)
+    elif lost == "config.lock":
+        (mirror / "config").rename(mirror / lost)
+    else:
+        (mirror / lost).unlink()
+    commit = host.core.commit({"main.py": "NUMBER = 1\n"})
+    assert has_commit(ensure_commit(mirrors, url, commit, reachable_at=url, credentials={}), commit)
 
 
 def test_a_git_that_a_killed_run_left_does_no_harm(host: Host, tmp_path: pathlib.Path) -> None:
