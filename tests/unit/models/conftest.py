@@ -21,7 +21,7 @@ from ansible_collections.comfyops.fleet.plugins.module_utils.host.context import
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.layout import Layout
 from ansible_collections.comfyops.fleet.plugins.module_utils.host.serving import lock_record
 from ansible_collections.comfyops.fleet.plugins.module_utils.lock.document import canonical, read_lock
-from ansible_collections.comfyops.fleet.plugins.module_utils.models import store, transfer
+from ansible_collections.comfyops.fleet.plugins.module_utils.models import connections, spans, store, transfer
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.apply import apply
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.observe import observe
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.plan import plan
@@ -120,6 +120,19 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retries and stalls as in life, only sooner."""
     monkeypatch.setattr(transfer, "FIRST_PAUSE_SECONDS", 0.01)
     monkeypatch.setattr(store, "STALL_SECONDS", 1.0)
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Further connections and shares of files as for files that are a thousand times larger."""
+    monkeypatch.setattr(connections, "WINDOW_SECONDS", 0.08)
+    monkeypatch.setattr(connections, "SETTLE_SECONDS", 0.05)
+    monkeypatch.setattr(connections, "TICK_SECONDS", 0.02)
+    monkeypatch.setattr(connections, "WORTH_SECONDS", 0.3)
+    monkeypatch.setattr(spans, "SHARE_SECONDS", 0.2)
+    monkeypatch.setattr(spans, "WORTH_SECONDS", 0.1)
+    monkeypatch.setattr(spans, "SMALLEST_SHARE", 50_000)
+    monkeypatch.setattr(transfer, "_PROGRESS", 1000)
 
 
 def look(context: Context) -> Plan:

@@ -13,7 +13,7 @@ import typing as t
 import pytest
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.comfyops.fleet.plugins.module_utils.models import connections, receipt, spans
+from ansible_collections.comfyops.fleet.plugins.module_utils.models import receipt
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.apply import apply
 from tests.support.lab.testing import demand_lab
 from tests.unit.models.conftest import Host, converge, look
@@ -43,15 +43,8 @@ def grow(path: pathlib.Path) -> None:
 
 
 @pytest.fixture
-def many_connections(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Assistants come soon, as for files that are a thousand times larger."""
-    monkeypatch.setattr(connections, "WINDOW_SECONDS", 0.08)
-    monkeypatch.setattr(connections, "SETTLE_SECONDS", 0.05)
-    monkeypatch.setattr(connections, "TICK_SECONDS", 0.02)
-    monkeypatch.setattr(connections, "WORTH_SECONDS", 0.3)
-    monkeypatch.setattr(spans, "SHARE_SECONDS", 0.2)
-    monkeypatch.setattr(spans, "WORTH_SECONDS", 0.1)
-    monkeypatch.setattr(spans, "SMALLEST_SHARE", 50_000)
+def many_connections(host: Host, soon: None) -> None:
+    """Assistants come soon, and a connection is slow enough for them to help."""
     host.forge.fault("rate", "/models/*", rate=1_500_000)
 
 

@@ -17,7 +17,6 @@ import typing as t
 import pytest
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.comfyops.fleet.plugins.module_utils.models import connections, spans
 from tests.support.nginx import Nginx, nginx
 from tests.unit.models.conftest import Host, converge, entry
 
@@ -26,6 +25,7 @@ if t.TYPE_CHECKING:
 
     from tests.support import locks
 
+pytestmark = pytest.mark.usefixtures("soon")
 DOCUMENTATION = pathlib.Path(__file__).parents[3] / "docs/models.md"
 SIZE = 3_000_000
 SERVERS = """
@@ -38,18 +38,6 @@ server {
   location /dropped/ { return 444; }
 }
 """
-
-
-@pytest.fixture(autouse=True)
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Trials and shares as for files that are a thousand times larger."""
-    monkeypatch.setattr(connections, "WINDOW_SECONDS", 0.08)
-    monkeypatch.setattr(connections, "SETTLE_SECONDS", 0.05)
-    monkeypatch.setattr(connections, "TICK_SECONDS", 0.02)
-    monkeypatch.setattr(connections, "WORTH_SECONDS", 0.3)
-    monkeypatch.setattr(spans, "SHARE_SECONDS", 0.2)
-    monkeypatch.setattr(spans, "WORTH_SECONDS", 0.1)
-    monkeypatch.setattr(spans, "SMALLEST_SHARE", 50_000)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import typing as t
 import pytest
 
 from ansible_collections.comfyops.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.comfyops.fleet.plugins.module_utils.models import connections, spans, transfer
+from ansible_collections.comfyops.fleet.plugins.module_utils.models import spans
 from ansible_collections.comfyops.fleet.plugins.module_utils.models.part import Part
 from tests.unit.models.conftest import Host, converge, entry
 
@@ -22,21 +22,9 @@ if t.TYPE_CHECKING:
     from tests.support import locks
     from tests.support.forge import LoggedRequest
 
+pytestmark = pytest.mark.usefixtures("soon")
 SIZE = 2_000_000
 RATE = 1_000_000
-
-
-@pytest.fixture(autouse=True)
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Trials and shares as for files that are a thousand times larger."""
-    monkeypatch.setattr(connections, "WINDOW_SECONDS", 0.08)
-    monkeypatch.setattr(connections, "SETTLE_SECONDS", 0.05)
-    monkeypatch.setattr(connections, "TICK_SECONDS", 0.02)
-    monkeypatch.setattr(connections, "WORTH_SECONDS", 0.3)
-    monkeypatch.setattr(spans, "SHARE_SECONDS", 0.2)
-    monkeypatch.setattr(spans, "WORTH_SECONDS", 0.1)
-    monkeypatch.setattr(spans, "SMALLEST_SHARE", 50_000)
-    monkeypatch.setattr(transfer, "_PROGRESS", 1000)
 
 
 def ranged(host: Host) -> list[LoggedRequest]:
