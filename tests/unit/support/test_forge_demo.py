@@ -91,7 +91,9 @@ class Machine:
     @contextlib.contextmanager
     def serving(self, *arguments: str) -> Iterator[str]:
         """Starts it on a free port; gives its URL."""
-        command = [str(self.python), str(self.home / "main.py"), "--cpu", "--port", "0", *arguments]
+        # Where the tests run in the background, a shell has them ignore SIGINT, and what they start inherits that.
+        program = ["env", "--default-signal=INT", str(self.python), str(self.home / "main.py")]
+        command = [*program, "--cpu", "--port", "0", *arguments]
         process = subprocess.Popen(
             command, cwd=self._directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment()
         )
